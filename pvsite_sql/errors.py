@@ -111,7 +111,7 @@ class SchemaOutOfDate(PvsiteSqlError):
 
 
 class OutcomeUnknown(PvsiteSqlError):
-    """The connection died between COMMIT and its answer: the call is stored whole or not at all, but which is unknown."""
+    """The connection died between COMMIT and its answer: the call is stored whole or not at all, which is unknown."""
 
 
 class QueryFileError(PvsiteSqlError):

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS generation (
     generation_power_kw double precision NOT NULL,
     created_utc timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT generation_pkey PRIMARY KEY (site_uuid, start_utc),
-    CONSTRAINT generation_end_after_start CHECK (end_utc > start_utc),
+    CONSTRAINT generation_end_after_start CHECK (end_utc > start_utc AND end_utc < 'infinity'),
     CONSTRAINT generation_power_finite CHECK (generation_power_kw > '-Infinity' AND generation_power_kw < 'Infinity')
 ) PARTITION BY RANGE (start_utc);
 COMMENT ON TABLE generation IS 'Measured power of each site; a partition a month (UTC), made by ensure_month_partitions';

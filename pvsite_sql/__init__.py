@@ -1,0 +1,63 @@
+"""Solar sites, their measured generation and their forecasts in PostgreSQL: plain SQL files and COPY, no ORM."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from .errors import (
+    CheckFailed,
+    ConstraintError,
+    Duplicate,
+    InvalidInput,
+    MissingReference,
+    NotFound,
+    OutcomeUnknown,
+    PvsiteSqlError,
+    QueryFileError,
+    SchemaOutOfDate,
+)
+from .models import (
+    ApiRequest,
+    Client,
+    Generation,
+    GenerationSum,
+    InsertResult,
+    Inverter,
+    LatitudeLongitudeLimits,
+    MlModel,
+    Site,
+    SiteGroup,
+    Status,
+    User,
+)
+from .repository import Repository, Transaction
+
+try:
+    __version__ = version("pvsite_sql")
+except PackageNotFoundError:  # a bare checkout on PYTHONPATH
+    __version__ = "0+unknown"
+
+__all__ = [
+    "ApiRequest",
+    "CheckFailed",
+    "Client",
+    "ConstraintError",
+    "Duplicate",
+    "Generation",
+    "GenerationSum",
+    "InsertResult",
+    "InvalidInput",
+    "Inverter",
+    "LatitudeLongitudeLimits",
+    "MissingReference",
+    "MlModel",
+    "NotFound",
+    "OutcomeUnknown",
+    "PvsiteSqlError",
+    "QueryFileError",
+    "Repository",
+    "SchemaOutOfDate",
+    "Site",
+    "SiteGroup",
+    "Status",
+    "Transaction",
+    "User",
+]

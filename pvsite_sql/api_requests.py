@@ -1,0 +1,56 @@
+"""Requests that users made to an API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .inputs import as_text, window
+from .lookups import find_user
+from .models import ApiRequest
+from .session import Session
+
+__all__ = ["ApiRequests"]
+
+
+class ApiRequests:
+    """`repo.api_requests`; an unknown user raises `NotFound`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(self, url: str, *, email: str | None = None) -> ApiRequest:
+        """Note a request; without an email it is nobody's."""
+        address = as_text(url, "url")
+        with self._session.call() as call:
+            if email is not None:
+                find_user(call, email)
+            return call.one(ApiRequest, "api_requests/create", url=address, email=email or "")
+
+    def last_per_user(self) -> list[ApiRequest]:
+        """The last request of each user that has made one, by the user's email."""
+        with self._session.call() as call:
+            return call.rows(ApiRequest, "api_requests/last_per_user")
+
+    def list_for_user(
+        self,
+        email: str,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        include: str | None = None,
+        exclude: str | None = None,
+    ) -> list[ApiRequest]:
+        """A user's requests, oldest first.
+
+        Args:
+            email: the user's.
+            start_utc: requests from here on; None: from the first.
+            end_utc: requests before this; None: up to the last.
+            include: only those with this in their url.
+            exclude: only those without this in their url.
+        """
+        parts = {"include": as_text(include or "", "include"), "exclude": as_text(exclude or "", "exclude")}
+        bounds = window(start_utc, end_utc)
+        with self._session.call() as call:
+            find_user(call, email)
+            return call.rows(ApiRequest, "api_requests/list_for_user", email=email, **bounds, **parts)

@@ -1,0 +1,39 @@
+"""Clients: who hands in sites."""
+
+from __future__ import annotations
+
+from .errors import NotFound
+from .inputs import as_text
+from .models import Client
+from .session import Session
+
+__all__ = ["Clients"]
+
+
+class Clients:
+    """`repo.clients`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, name: str) -> Client:
+        """The client of that name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._session.call() as call:
+            found = call.row(Client, "clients/get", client_name=as_text(name, "name"))
+        if found is None:
+            raise NotFound(f"no client {name!r}")
+        return found
+
+    def get_or_create(self, name: str) -> Client:
+        """The client of that name, made if there is none; safe for any number of concurrent callers."""
+        with self._session.call() as call:
+            return call.got_or_made(Client, "clients/get_or_create", client_name=as_text(name, "name"))
+
+    def list(self) -> list[Client]:
+        """All clients, by name."""
+        with self._session.call() as call:
+            return call.rows(Client, "clients/list")

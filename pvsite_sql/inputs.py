@@ -1,0 +1,100 @@
+"""Arguments of calls, checked and brought into one form before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+
+from .errors import InvalidInput
+
+__all__ = ["as_integer", "as_text", "as_utc", "as_uuid", "as_uuids", "window"]
+
+
+def as_uuid(value: UUID | str, name: str) -> UUID:
+    """A UUID from a UUID or its text.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    if isinstance(value, UUID):
+        return value
+    if isinstance(value, str):
+        try:
+            return UUID(value)
+        except ValueError:
+            pass
+    raise InvalidInput(f"not a uuid: {value!r}", column=name)
+
+
+def as_uuids(values: Iterable[UUID | str], name: str) -> list[UUID]:
+    """UUIDs without repetitions, in the order given.
+
+    Raises:
+        InvalidInput: one of them is not a uuid, or `values` is a single one.
+    """
+    if isinstance(values, (str, bytes, UUID)) or not isinstance(values, Iterable):
+        raise InvalidInput(f"a list of uuids is wanted, not {values!r}", column=name)
+    return list(dict.fromkeys(as_uuid(value, name) for value in values))
+
+
+def as_text(value: str, name: str) -> str:
+    """A text that PostgreSQL can store.
+
+    Raises:
+        InvalidInput: it is no text, or has a NUL or half a surrogate pair in it.
+    """
+    if not isinstance(value, str):
+        raise InvalidInput(f"a text is wanted, not {value!r}", column=name)
+    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInput(
+            "a text with a character that PostgreSQL cannot store (NUL or a lone surrogate)", column=name
+        )
+    return value
+
+
+def as_integer(value: int, name: str) -> int:
+    """An integer that PostgreSQL's type of that name can hold.
+
+    Raises:
+        InvalidInput: it is none, or outside of 32 bits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**31) <= value < 2**31:
+        raise InvalidInput(f"an integer of 32 bits is wanted, not {value!r}", column=name)
+    return value
+
+
+def as_utc(value: datetime, name: str) -> datetime:
+    """An aware time in UTC; a naive one means UTC.
+
+    Raises:
+        InvalidInput: it is no time, or one with a fraction of a microsecond.
+    """
+    if isinstance(value, pd.Timestamp):
+        if value.nanosecond:
+            raise InvalidInput("a time with a fraction of a microsecond", column=name)
+        value = value.to_pydatetime()
+    if not isinstance(value, datetime) or pd.isna(value):
+        what = "a date without a time" if isinstance(value, date) else repr(value)
+        raise InvalidInput(f"a time (datetime) is wanted, not {what}", column=name)
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(f"a time outside of the calendar: {value}", column=name) from None
+
+
+def window(start_utc: datetime | None, end_utc: datetime | None) -> dict[str, Any]:
+    """The parameters `start_utc` and `end_utc` of a half-open window; None is unbounded.
+
+    Raises:
+        InvalidInput: a bound is not a time.
+    """
+    return {
+        "start_utc": "-infinity" if start_utc is None else as_utc(start_utc, "start_utc"),
+        "end_utc": "infinity" if end_utc is None else as_utc(end_utc, "end_utc"),
+    }

@@ -1,0 +1,39 @@
+"""The models that make forecasts."""
+
+from __future__ import annotations
+
+import builtins
+
+from .inputs import as_text
+from .models import MlModel
+from .session import Session
+
+__all__ = ["MlModels"]
+
+
+class MlModels:
+    """`repo.ml_models`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get_or_create(self, name: str, *, version: str | None = None, description: str | None = None) -> MlModel:
+        """The model of that name and version, made if there is none; safe for any number of concurrent callers.
+
+        Args:
+            name: the model's name.
+            version: None: the model comes without one.
+            description: kept if the model is made; one that is there keeps its own.
+        """
+        parameters = {
+            "name": as_text(name, "name"),
+            "version": as_text(version or "", "version"),
+            "description": as_text(description or "", "description"),
+        }
+        with self._session.call() as call:
+            return call.got_or_made(MlModel, "ml_models/get_or_create", **parameters)
+
+    def list(self) -> builtins.list[MlModel]:
+        """All models, by name and version."""
+        with self._session.call() as call:
+            return call.rows(MlModel, "ml_models/list")

@@ -1,0 +1,199 @@
+"""Sites: where power is generated, and what is known of them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable
+from typing import Annotated, Literal, Unpack
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+
+from .errors import InvalidInput, MissingReference, NotFound
+from .inputs import as_integer, as_text, as_uuid, as_uuids
+from .lookups import find_site, find_user
+from .models import LatitudeLongitudeLimits, Site
+from .session import Session
+
+__all__ = ["SiteFields", "Sites"]
+
+_Integer = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+
+
+@with_config(ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=False))
+class SiteFields(TypedDict, total=False):
+    """What `create` and `update` take: the columns of `sites` but for its identity. Angles in degrees, power in kW."""
+
+    client_uuid: UUID | None
+    client_site_id: _Integer | None
+    client_site_name: str | None
+    country: str
+    region: str | None
+    dno: str | None
+    gsp: str | None
+    asset_type: Literal["pv", "wind"]
+    active: bool
+    orientation: float | None
+    tilt: float | None
+    latitude: float | None
+    longitude: float | None
+    capacity_kw: float | None
+    inverter_capacity_kw: float | None
+    module_capacity_kw: float | None
+
+
+_FIELDS = TypeAdapter(SiteFields)
+
+
+class Sites:
+    """`repo.sites`; wherever a site, user or client is named that does not exist, `NotFound` is raised."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(self, **fields: Unpack[SiteFields]) -> Site:
+        """Make a site of the given fields; what is not given is not known.
+
+        The country is 'uk', the asset type 'pv', the site active and the inverters' capacity that of the site, unless
+        they are given.
+
+        Raises:
+            InvalidInput: a field that there is not, or a value of the wrong type.
+            CheckFailed: a value outside of its range, such as a capacity below zero.
+        """
+        return self._write("sites/create", fields)
+
+    def get(self, site_uuid: UUID | str) -> Site:
+        """The site of that uuid.
+
+        Raises:
+            NotFound: there is none.
+        """
+        uuid = as_uuid(site_uuid, "site_uuid")
+        with self._session.call() as call:
+            return find_site(call, uuid)
+
+    def get_by_client_site_id(
+        self, client_site_id: int, *, client_site_name: str | None = None, client_name: str | None = None
+    ) -> Site:
+        """The site to which a client gave that number; the oldest one if there are several.
+
+        Args:
+            client_site_id: the number.
+            client_site_name: the name that the client gave the site, or
+            client_name: the client's own name; exactly one of the two.
+        """
+        if (client_site_name is None) == (client_name is None):
+            raise InvalidInput("either client_site_name or client_name is wanted", column="client_name")
+        with self._session.call() as call:
+            found = call.row(
+                Site,
+                "sites/get_by_client_site_id",
+                client_site_id=as_integer(client_site_id, "client_site_id"),
+                client_site_name=as_text(client_site_name or "", "client_site_name"),
+                client_name=as_text(client_name or "", "client_name"),
+            )
+        if found is None:
+            raise NotFound(f"no site with client_site_id {client_site_id} of {client_site_name or client_name!r}")
+        return found
+
+    def get_by_client_site_name(self, name: str) -> Site:
+        """The site to which its client gave that name; the oldest one if there are several."""
+        with self._session.call() as call:
+            found = call.row(Site, "sites/get_by_client_site_name", client_site_name=as_text(name, "name"))
+        if found is None:
+            raise NotFound(f"no site with client_site_name {name!r}")
+        return found
+
+    def list(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        country: str | None = None,
+        asset_type: Literal["pv", "wind"] | None = None,
+        active: bool | None = None,
+        client_name: str | None = None,
+    ) -> builtins.list[Site]:
+        """The sites that fit every filter given, by site_uuid; `site_uuids` None: any, an empty list: none."""
+        filters = {
+            "country": as_text(country or "", "country"),
+            "asset_type": as_text(asset_type or "", "asset_type"),
+            "active": "" if active is None else str(bool(active)),
+            "client_name": as_text(client_name or "", "client_name"),
+        }
+        if site_uuids is None:
+            with self._session.call() as call:
+                return call.rows(Site, "sites/list", **filters)
+        uuids = as_uuids(site_uuids, "site_uuids")
+        with self._session.call() as call:
+            return call.rows(Site, "sites/list_by_uuid", site_uuids=uuids, **filters)
+
+    def list_for_user(self, email: str, *, within: LatitudeLongitudeLimits | None = None) -> builtins.list[Site]:
+        """The sites that a user may see, by site_uuid.
+
+        Args:
+            email: the user's.
+            within: only sites in this box, its edges included; a site whose place is not known is in no box.
+        """
+        with self._session.call() as call:
+            find_user(call, email)
+            if within is None:
+                return call.rows(Site, "sites/list_for_user", email=email)
+            return call.rows(Site, "sites/list_for_user_within", email=email, **within.model_dump())
+
+    def visible(self, email: str, *, site_uuids: Iterable[UUID | str]) -> set[UUID]:
+        """Those of the sites that the user may see."""
+        uuids = as_uuids(site_uuids, "site_uuids")
+        with self._session.call() as call:
+            find_user(call, email)
+            return set(call.values("sites/visible", email=email, site_uuids=uuids))
+
+    def update(self, site_uuid: UUID | str, **changes: Unpack[SiteFields]) -> Site:
+        """Change the given fields and leave the others; None makes a field not known. Returns the site.
+
+        Raises:
+            InvalidInput: a field that there is not, or a value of the wrong type.
+            CheckFailed: a value outside of its range, such as a capacity below zero.
+        """
+        return self._write("sites/update", changes, as_uuid(site_uuid, "site_uuid"))
+
+    def delete(self, site_uuid: UUID | str, *, delete_generation: bool = False) -> None:
+        """Delete a site with its forecasts, inverters and places in groups.
+
+        Its readings stay, and stay readable, unless `delete_generation` is set.
+        """
+        uuid = as_uuid(site_uuid, "site_uuid")
+        with self._session.call() as call:
+            if not call.values("sites/delete_lock", site_uuid=uuid):
+                raise NotFound(f"no site {uuid}")
+            call.run("sites/delete_forecasts", site_uuid=uuid)
+            if delete_generation:
+                call.run("sites/delete_generation", site_uuid=uuid)
+            call.run("sites/delete_site", site_uuid=uuid)
+
+    def _write(self, name: str, fields: SiteFields, site_uuid: UUID | None = None) -> Site:
+        parameters: dict[str, object] = {"fields": _json(fields)}
+        if site_uuid is not None:
+            parameters["site_uuid"] = site_uuid
+        try:
+            with self._session.call() as call:
+                site = call.row(Site, name, **parameters)
+        except MissingReference as error:
+            raise NotFound(f"no client {fields.get('client_uuid')}") from error
+        if site is None:
+            raise NotFound(f"no site {site_uuid}")
+        return site
+
+
+def _json(fields: SiteFields) -> str:
+    try:
+        checked = _FIELDS.validate_python(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = str(first["loc"][0])
+        raise InvalidInput(f"{first['msg']} ({first['input']!r})", column=column) from None
+    for name, value in checked.items():
+        if isinstance(value, str):
+            as_text(value, name)
+    return _FIELDS.dump_json(checked).decode()

@@ -1,0 +1,27 @@
+"""Messages on the state of the service."""
+
+from __future__ import annotations
+
+from .inputs import as_text
+from .models import Status
+from .session import Session
+
+__all__ = ["Statuses"]
+
+
+class Statuses:
+    """`repo.status`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(self, status: str, *, message: str) -> Status:
+        """Say how the service is, in a word (ok, warning, error) and in a sentence."""
+        word, sentence = as_text(status, "status"), as_text(message, "message")
+        with self._session.call() as call:
+            return call.one(Status, "status/create", status=word, message=sentence)
+
+    def latest(self) -> Status | None:
+        """What was said last, None where nothing was said yet."""
+        with self._session.call() as call:
+            return call.row(Status, "status/latest")

@@ -1,0 +1,64 @@
+"""Users, each in one site group."""
+
+from __future__ import annotations
+
+import builtins
+
+from .inputs import as_text
+from .lookups import find_site_group, find_user
+from .models import User
+from .session import Session
+
+__all__ = ["Users"]
+
+
+class Users:
+    """`repo.users`; wherever a user or a group is named that does not exist, `NotFound` is raised."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, email: str) -> User:
+        """The user of that email.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._session.call() as call:
+            return find_user(call, email)
+
+    def get_or_create(self, email: str) -> User:
+        """The user of that email; if there is none, made with a group of its own, `site_group_for_<email>`.
+
+        Safe for any number of concurrent callers; a group of that name that is left over is used again.
+        """
+        with self._session.call() as call:
+            return call.got_or_made(User, "users/get_or_create", email=as_text(email, "email"))
+
+    def list(self) -> builtins.list[User]:
+        """All users, by email."""
+        with self._session.call() as call:
+            return call.rows(User, "users/list")
+
+    def create(self, email: str, *, site_group_name: str) -> User:
+        """Make a user in a group that there is.
+
+        Raises:
+            Duplicate: there is a user of that email.
+        """
+        with self._session.call() as call:
+            find_site_group(call, site_group_name)
+            return call.one(User, "users/create", email=as_text(email, "email"), site_group_name=site_group_name)
+
+    def set_site_group(self, email: str, *, site_group_name: str) -> User:
+        """Move a user into another group; returns the user."""
+        with self._session.call() as call:
+            find_user(call, email)
+            find_site_group(call, site_group_name)
+            return call.one(User, "users/set_site_group", email=email, site_group_name=site_group_name)
+
+    def delete(self, email: str) -> None:
+        """Delete a user; the group stays, API requests stay without a user."""
+        with self._session.call() as call:
+            find_user(call, email)
+            call.run("users/delete", email=email)

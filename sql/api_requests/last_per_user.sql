@@ -1,0 +1,27 @@
+-- The last request of each user that has made one, by email.
+--
+-- Parameters: none
+-- Result: ApiRequest
+--   uuid         uuid
+--   url          text
+--   user_uuid    uuid
+--   created_utc  timestamptz
+-- Index: api_request_user_uuid_created_utc_idx
+SELECT
+    r.uuid,
+    r.url,
+    r.user_uuid,
+    r.created_utc
+FROM users AS u
+CROSS JOIN LATERAL (
+    SELECT
+        a.uuid,
+        a.url,
+        a.user_uuid,
+        a.created_utc
+    FROM api_request AS a
+    WHERE a.user_uuid = u.user_uuid
+    ORDER BY a.created_utc DESC
+    LIMIT 1
+) AS r
+ORDER BY u.email;

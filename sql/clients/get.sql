@@ -1,0 +1,15 @@
+-- The client of that name.
+--
+-- Parameters:
+--   client_name  text  the name
+-- Result: Client
+--   client_uuid  uuid
+--   client_name  text
+--   created_utc  timestamptz
+-- Index: clients_client_name_key
+SELECT
+    c.client_uuid,
+    c.client_name,
+    c.created_utc
+FROM clients AS c
+WHERE c.client_name = :'client_name'::text;

@@ -1,0 +1,14 @@
+-- All clients, by name.
+--
+-- Parameters: none
+-- Result: Client
+--   client_uuid  uuid
+--   client_name  text
+--   created_utc  timestamptz
+-- Index: clients_client_name_key
+SELECT
+    c.client_uuid,
+    c.client_name,
+    c.created_utc
+FROM clients AS c
+ORDER BY c.client_name;

@@ -1,0 +1,27 @@
+-- Whether any reading is stored already in the span of time that is about to be written for each site. Where none is, the rows go
+-- straight into the table by COPY, at its full speed.
+--
+-- Parameters:
+--   site_uuids  uuid[]         the sites
+--   first_utc   timestamptz[]  for each site the first start
+--   last_utc    timestamptz[]  for each site the last start
+--   start_utc   timestamptz    the first start of all: prunes the partitions
+--   end_utc     timestamptz    the last start of all
+-- Result: row
+--   taken  boolean  whether there is one
+-- Index: generation_pkey
+SELECT
+    EXISTS (
+        SELECT
+        FROM unnest(:'site_uuids'::uuid[], :'first_utc'::timestamptz[], :'last_utc'::timestamptz[]) AS n (site_uuid, first_utc, last_utc)
+        CROSS JOIN LATERAL (
+            SELECT
+            FROM generation AS g
+            WHERE g.site_uuid = n.site_uuid
+                AND g.start_utc >= n.first_utc
+                AND g.start_utc <= n.last_utc
+                AND g.start_utc >= :'start_utc'::timestamptz
+                AND g.start_utc <= :'end_utc'::timestamptz
+            LIMIT 1
+        ) AS stored
+    ) AS taken;

@@ -1,0 +1,7 @@
+-- Readings into the staging table; `position` counts them in the order given.
+--
+-- Parameters: none
+-- Result: none
+-- Index: none
+-- After: generation/insert_staging
+COPY pg_temp.generation_staging (site_uuid, start_utc, end_utc, generation_power_kw, position) FROM STDIN (FORMAT binary);

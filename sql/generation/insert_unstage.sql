@@ -1,0 +1,7 @@
+-- Empties the staging table, for the next frame or the next call of the transaction.
+--
+-- Parameters: none
+-- Result: none
+-- Index: none
+-- After: generation/insert_staging
+TRUNCATE pg_temp.generation_staging;

@@ -1,0 +1,17 @@
+-- The site group of that name.
+--
+-- Parameters:
+--   site_group_name  text  the group's name
+-- Result: SiteGroup
+--   site_group_uuid  uuid
+--   site_group_name  text
+--   service_level    integer
+--   created_utc      timestamptz
+-- Index: site_groups_site_group_name_key
+SELECT
+    g.site_group_uuid,
+    g.site_group_name,
+    g.service_level,
+    g.created_utc
+FROM site_groups AS g
+WHERE g.site_group_name = :'site_group_name'::text;

@@ -1,0 +1,16 @@
+-- All site groups, by name.
+--
+-- Parameters: none
+-- Result: SiteGroup
+--   site_group_uuid  uuid
+--   site_group_name  text
+--   service_level    integer
+--   created_utc      timestamptz
+-- Index: site_groups_site_group_name_key
+SELECT
+    g.site_group_uuid,
+    g.site_group_name,
+    g.service_level,
+    g.created_utc
+FROM site_groups AS g
+ORDER BY g.site_group_name;

@@ -1,0 +1,12 @@
+-- Takes a site out of a group; where it does not stand there, nothing happens.
+--
+-- Parameters:
+--   site_group_name  text  the group's name
+--   site_uuid        uuid  the site
+-- Result: none
+-- Index: site_groups_site_group_name_key, site_group_sites_pkey
+DELETE FROM site_group_sites AS gs
+USING site_groups AS g
+WHERE g.site_group_uuid = gs.site_group_uuid
+    AND g.site_group_name = :'site_group_name'::text
+    AND gs.site_uuid = :'site_uuid'::uuid;

@@ -1,0 +1,19 @@
+-- Sets what a site group is entitled to.
+--
+-- Parameters:
+--   site_group_name  text     the group's name
+--   level            integer  the new level, from 0
+-- Result: SiteGroup
+--   site_group_uuid  uuid
+--   site_group_name  text
+--   service_level    integer
+--   created_utc      timestamptz
+-- Index: site_groups_site_group_name_key
+UPDATE site_groups
+SET service_level = :'level'::integer
+WHERE site_group_name = :'site_group_name'::text
+RETURNING
+    site_group_uuid,
+    site_group_name,
+    service_level,
+    created_utc;

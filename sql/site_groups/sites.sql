@@ -1,0 +1,50 @@
+-- The sites of a group, by site_uuid.
+--
+-- Parameters:
+--   site_group_name  text  the group's name
+-- Result: Site
+--   site_uuid             uuid
+--   client_uuid           uuid
+--   client_site_id        integer
+--   client_site_name      text
+--   country               text
+--   region                text
+--   dno                   text
+--   gsp                   text
+--   asset_type            text
+--   active                boolean
+--   orientation           double precision
+--   tilt                  double precision
+--   latitude              double precision
+--   longitude             double precision
+--   capacity_kw           double precision
+--   inverter_capacity_kw  double precision
+--   module_capacity_kw    double precision
+--   ml_id                 integer
+--   created_utc           timestamptz
+-- Index: site_groups_site_group_name_key, site_group_sites_pkey, sites_pkey
+SELECT
+    s.site_uuid,
+    s.client_uuid,
+    s.client_site_id,
+    s.client_site_name,
+    s.country,
+    s.region,
+    s.dno,
+    s.gsp,
+    s.asset_type,
+    s.active,
+    s.orientation,
+    s.tilt,
+    s.latitude,
+    s.longitude,
+    s.capacity_kw,
+    s.inverter_capacity_kw,
+    s.module_capacity_kw,
+    s.ml_id,
+    s.created_utc
+FROM site_groups AS g
+JOIN site_group_sites AS gs ON gs.site_group_uuid = g.site_group_uuid
+JOIN sites AS s ON s.site_uuid = gs.site_uuid
+WHERE g.site_group_name = :'site_group_name'::text
+ORDER BY s.site_uuid;

@@ -1,0 +1,8 @@
+-- Second step of deleting a site: its forecasts.
+--
+-- Parameters:
+--   site_uuid  uuid  the site
+-- Result: none
+-- Index: forecasts_key
+DELETE FROM forecasts
+WHERE site_uuid = :'site_uuid'::uuid;

@@ -1,0 +1,8 @@
+-- Last step of deleting a site: the site, and with it its inverters and its places in groups.
+--
+-- Parameters:
+--   site_uuid  uuid  the site
+-- Result: none
+-- Index: sites_pkey
+DELETE FROM sites
+WHERE site_uuid = :'site_uuid'::uuid;

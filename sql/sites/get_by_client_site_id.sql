@@ -1,0 +1,53 @@
+-- The site to which a client gave that number, by the site's own client_site_name or by the client's name; the oldest one if there are several.
+--
+-- Parameters:
+--   client_site_id    integer  the number
+--   client_site_name  text     the site's client_site_name, or empty
+--   client_name       text     the client's name, or empty
+-- Result: Site
+--   site_uuid             uuid
+--   client_uuid           uuid
+--   client_site_id        integer
+--   client_site_name      text
+--   country               text
+--   region                text
+--   dno                   text
+--   gsp                   text
+--   asset_type            text
+--   active                boolean
+--   orientation           double precision
+--   tilt                  double precision
+--   latitude              double precision
+--   longitude             double precision
+--   capacity_kw           double precision
+--   inverter_capacity_kw  double precision
+--   module_capacity_kw    double precision
+--   ml_id                 integer
+--   created_utc           timestamptz
+-- Index: sites_client_site_id_idx
+SELECT
+    s.site_uuid,
+    s.client_uuid,
+    s.client_site_id,
+    s.client_site_name,
+    s.country,
+    s.region,
+    s.dno,
+    s.gsp,
+    s.asset_type,
+    s.active,
+    s.orientation,
+    s.tilt,
+    s.latitude,
+    s.longitude,
+    s.capacity_kw,
+    s.inverter_capacity_kw,
+    s.module_capacity_kw,
+    s.ml_id,
+    s.created_utc
+FROM sites AS s
+LEFT JOIN clients AS c ON c.client_uuid = s.client_uuid
+WHERE s.client_site_id = :'client_site_id'::integer
+    AND (s.client_site_name = NULLIF(:'client_site_name', '') OR c.client_name = NULLIF(:'client_name', ''))
+ORDER BY s.created_utc, s.site_uuid
+LIMIT 1;

@@ -1,0 +1,58 @@
+-- The sites in a box on the map that a user may see, by site_uuid; a site whose place is not known is in no box.
+--
+-- Parameters:
+--   email          text              the user's email, as it is written
+--   latitude_min   double precision  degrees, included
+--   latitude_max   double precision  degrees, included
+--   longitude_min  double precision  degrees, included
+--   longitude_max  double precision  degrees, included
+-- Result: Site
+--   site_uuid             uuid
+--   client_uuid           uuid
+--   client_site_id        integer
+--   client_site_name      text
+--   country               text
+--   region                text
+--   dno                   text
+--   gsp                   text
+--   asset_type            text
+--   active                boolean
+--   orientation           double precision
+--   tilt                  double precision
+--   latitude              double precision
+--   longitude             double precision
+--   capacity_kw           double precision
+--   inverter_capacity_kw  double precision
+--   module_capacity_kw    double precision
+--   ml_id                 integer
+--   created_utc           timestamptz
+-- Index: users_email_key, site_group_sites_pkey, sites_pkey
+SELECT
+    s.site_uuid,
+    s.client_uuid,
+    s.client_site_id,
+    s.client_site_name,
+    s.country,
+    s.region,
+    s.dno,
+    s.gsp,
+    s.asset_type,
+    s.active,
+    s.orientation,
+    s.tilt,
+    s.latitude,
+    s.longitude,
+    s.capacity_kw,
+    s.inverter_capacity_kw,
+    s.module_capacity_kw,
+    s.ml_id,
+    s.created_utc
+FROM users AS u
+JOIN site_group_sites AS gs ON gs.site_group_uuid = u.site_group_uuid
+JOIN sites AS s ON s.site_uuid = gs.site_uuid
+WHERE u.email = :'email'::text
+    AND s.latitude >= :'latitude_min'::double precision
+    AND s.latitude <= :'latitude_max'::double precision
+    AND s.longitude >= :'longitude_min'::double precision
+    AND s.longitude <= :'longitude_max'::double precision
+ORDER BY s.site_uuid;

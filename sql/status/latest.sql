@@ -1,0 +1,17 @@
+-- What was said last on how the service is.
+--
+-- Parameters: none
+-- Result: Status
+--   status_uuid  uuid
+--   status       text
+--   message      text
+--   created_utc  timestamptz
+-- Index: status_created_utc_idx
+SELECT
+    s.status_uuid,
+    s.status,
+    s.message,
+    s.created_utc
+FROM status AS s
+ORDER BY s.created_utc DESC, s.status_uuid
+LIMIT 1;

@@ -1,0 +1,17 @@
+-- The user of that email.
+--
+-- Parameters:
+--   email  text  the user's email, as it is written
+-- Result: User
+--   user_uuid        uuid
+--   email            text
+--   site_group_uuid  uuid
+--   created_utc      timestamptz
+-- Index: users_email_key
+SELECT
+    u.user_uuid,
+    u.email,
+    u.site_group_uuid,
+    u.created_utc
+FROM users AS u
+WHERE u.email = :'email'::text;

@@ -1,0 +1,16 @@
+-- All users, by email.
+--
+-- Parameters: none
+-- Result: User
+--   user_uuid        uuid
+--   email            text
+--   site_group_uuid  uuid
+--   created_utc      timestamptz
+-- Index: users_email_key
+SELECT
+    u.user_uuid,
+    u.email,
+    u.site_group_uuid,
+    u.created_utc
+FROM users AS u
+ORDER BY u.email;

@@ -1,0 +1,21 @@
+-- Moves a user into another site group; no row where there is no such user or group.
+--
+-- Parameters:
+--   email            text  the user's email, as it is written
+--   site_group_name  text  the group's name
+-- Result: User
+--   user_uuid        uuid
+--   email            text
+--   site_group_uuid  uuid
+--   created_utc      timestamptz
+-- Index: users_email_key, site_groups_site_group_name_key
+UPDATE users AS u
+SET site_group_uuid = g.site_group_uuid
+FROM site_groups AS g
+WHERE u.email = :'email'::text
+    AND g.site_group_name = :'site_group_name'::text
+RETURNING
+    u.user_uuid,
+    u.email,
+    u.site_group_uuid,
+    u.created_utc;

@@ -1,0 +1,96 @@
+"""A PostgreSQL for the tests: one server a session, migrated once into a template, a fresh clone of it for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import pandas as pd
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pytest_postgresql import factories
+
+from pvsite_sql import Repository, Site, migrate
+from pvsite_sql.embedded import server_or_dsn
+
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
+
+
+@dataclass(frozen=True)
+class _Server:
+    """What pytest-postgresql asks of the fixture that it depends on."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    options: str = ""
+    maintenance_dbname: str = "postgres"
+    template_dbname: None = None
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[_Server]:
+    """The server: that of PVSITE_SQL_DSN, else an own one."""
+    with server_or_dsn(settings=SETTINGS) as dsn:
+        info = conninfo_to_dict(dsn)
+        yield _Server(
+            host=str(info.get("host", "")),
+            port=int(info.get("port") or 5432),
+            user=str(info.get("user", "")),
+            password=str(info.get("password", "")),
+            maintenance_dbname=str(info.get("dbname") or "postgres"),
+        )
+
+
+def _migrate(host: str, port: int, user: str, dbname: str, password: str, **_: object) -> None:
+    migrate.apply(make_conninfo(host=host, port=port, user=user, dbname=dbname, password=password or None))
+
+
+migrated = factories.postgresql_noproc(depends_on="server", dbname="pvsite_sql_test", load=[_migrate])
+bare = factories.postgresql_noproc(depends_on="server", dbname="pvsite_sql_bare")
+postgresql = factories.postgresql("migrated")
+empty_database = factories.postgresql("bare")
+
+
+def conninfo(connection: psycopg.Connection) -> str:
+    """How to connect as this connection did."""
+    return make_conninfo(connection.info.dsn, password=connection.info.password or None)
+
+
+@pytest.fixture
+def dsn(postgresql: psycopg.Connection) -> str:
+    """A migrated database of this test's own."""
+    return conninfo(postgresql)
+
+
+@pytest.fixture
+def empty_dsn(empty_database: psycopg.Connection) -> str:
+    """An empty database of this test's own."""
+    return conninfo(empty_database)
+
+
+@pytest.fixture
+def repo(dsn: str) -> Iterator[Repository]:
+    """A repository on a migrated database of this test's own."""
+    with Repository(dsn, min_size=1, max_size=30) as repository:
+        yield repository
+
+
+@pytest.fixture
+def site(repo: Repository) -> Site:
+    """A site in London."""
+    return repo.sites.create(latitude=51.5, longitude=-0.1, capacity_kw=4.0)
+
+
+def reading_frame(site_uuid: UUID | str, *, start: str = "2024-06-01", rows: int = 12, power_kw: float = 1.0) -> pd.DataFrame:
+    """Readings of one site, five minutes each, whose power counts up from `power_kw` in steps of a tenth."""
+    return pd.DataFrame(
+        {
+            "site_uuid": [site_uuid] * rows,
+            "start_utc": pd.date_range(start, periods=rows, freq="5min", tz="UTC"),
+            "power_kw": [power_kw + n / 10 for n in range(rows)],
+        }
+    )
