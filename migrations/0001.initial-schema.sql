@@ -96,7 +96,7 @@ COMMENT ON COLUMN sites.ml_id IS 'Counts up by itself: the number that machine l
 CREATE OR REPLACE FUNCTION sites_inverter_capacity() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    NEW.inverter_capacity_kw := coalesce(NEW.inverter_capacity_kw, NEW.capacity_kw);
+    NEW.inverter_capacity_kw := COALESCE(NEW.inverter_capacity_kw, NEW.capacity_kw);
     RETURN NEW;
 END
 $$;
@@ -189,7 +189,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sites_exist() IS
-'Refuses rows of sites that do not exist, naming them (SQLSTATE 23503); locks the sites of the new rows FOR KEY SHARE, as a foreign key would. Argument: the name of the constraint that it stands for';
+'Refuses rows of sites that do not exist, naming them (SQLSTATE 23503); locks the sites of the new rows FOR KEY SHARE, '
+'as a foreign key would. Argument: the name of the constraint that it stands for';
 
 CREATE OR REPLACE FUNCTION ml_models_exist() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -221,7 +222,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_is_fixed() IS
-'Refuses an UPDATE that names a column of the key, since only inserted rows are held against the sites. Argument: the name of the table';
+'Refuses an UPDATE that names a column of the key, since only inserted rows are held against the sites. '
+'Argument: the name of the table';
 
 -- The functions that read tables with their owner's rights find them in this schema and nowhere else.
 DO $$
@@ -325,9 +327,11 @@ COMMENT ON COLUMN forecasts.resolution_minutes IS 'How long each slot lasts';
 COMMENT ON COLUMN forecasts.power_kw IS 'Mean power in each slot; NULL where the forecast has no value for it';
 COMMENT ON COLUMN forecasts.probabilistic_levels IS 'Names of the probabilistic values, such as {p10,p90}; NULL where there are none';
 COMMENT ON COLUMN forecasts.probabilistic_kw IS 'Probabilistic values: a line for each level, a column for each slot';
-COMMENT ON COLUMN forecasts.end_utc IS 'Where the last slot ends: stored, so that a read skips a forecast that is over without opening its arrays';
+COMMENT ON COLUMN forecasts.end_utc IS
+'Where the last slot ends: stored, so that a read skips a forecast that is over without opening its arrays';
 COMMENT ON COLUMN forecasts.runs IS 'The slots that have a value, as runs from 0; NULL where all have one';
-COMMENT ON CONSTRAINT forecasts_key ON forecasts IS 'A forecast written again replaces itself; an unknown model is one value like any other';
+COMMENT ON CONSTRAINT forecasts_key ON forecasts IS
+'A forecast written again replaces itself; an unknown model is one value like any other';
 COMMENT ON CONSTRAINT forecasts_power_shape ON forecasts IS 'One dimension, counted from 1, with at least one value';
 COMMENT ON CONSTRAINT forecasts_probabilistic_shape ON forecasts IS 'Both or neither; as many lines as levels, as many columns as slots';
 COMMENT ON INDEX forecasts_latest_idx IS 'Which forecasts of a site reach into a time window, without touching the table';
@@ -367,7 +371,8 @@ CROSS JOIN LATERAL (
 ) AS v;
 COMMENT ON VIEW forecast_values IS 'The values of all forecasts, a row each; slots without a value are left out';
 COMMENT ON COLUMN forecast_values.horizon_minutes IS 'How far ahead of the forecast''s timestamp_utc the value begins';
-COMMENT ON COLUMN forecast_values.probabilistic_values IS 'The probabilistic values of the slot by name, such as {"p10": 1.2, "p90": 3.4}; NULL where there are none';
+COMMENT ON COLUMN forecast_values.probabilistic_values IS
+'The probabilistic values of the slot by name, such as {"p10": 1.2, "p90": 3.4}; NULL where there are none';
 
 -- Month partitions of `generation` and `forecasts`. There is no default partition: a month is made before rows of it come.
 CREATE OR REPLACE FUNCTION missing_month_partitions(parent text, months date[]) RETURNS SETOF date
@@ -394,7 +399,7 @@ BEGIN
     SELECT d.month
     FROM unnest(doubtful) AS d (month)
     CROSS JOIN (
-        SELECT coalesce(range_agg(tstzrange(b.bound[1]::timestamptz, b.bound[2]::timestamptz)), '{}') AS ranges
+        SELECT COALESCE(range_agg(tstzrange(b.bound[1]::timestamptz, b.bound[2]::timestamptz)), '{}') AS ranges
         FROM pg_inherits AS i
         JOIN pg_class AS c ON c.oid = i.inhrelid
         CROSS JOIN LATERAL regexp_match(
@@ -462,7 +467,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION ensure_month_partitions(text, date[]) IS
-'Makes the partitions of generation or forecasts for the months (UTC) that the dates lie in, and returns the names of those that were missing. Runs with its owner''s rights: whoever inserts needs EXECUTE on it, but no right to create tables';
+'Makes the partitions of generation or forecasts for the months (UTC) that the dates lie in, and returns the names of '
+'those that were missing. Runs with its owner''s rights: whoever inserts needs EXECUTE on it, '
+'but no right to create tables';
 
 DO $$
 BEGIN
@@ -472,4 +479,4 @@ BEGIN
         'ALTER FUNCTION ensure_month_partitions(text, date[]) SET search_path = pg_catalog, %I, pg_temp', current_schema());
 END
 $$;
-REVOKE ALL ON FUNCTION ensure_month_partitions(text, date[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ensure_month_partitions(text, date[]) FROM public;

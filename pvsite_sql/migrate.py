@@ -24,8 +24,7 @@ __all__ = ["apply", "ensure_months_ahead", "yoyo_uri"]
 def yoyo_uri(conninfo: str) -> str:
     """The URI that yoyo wants, of whatever libpq takes."""
     options = {key: str(value) for key, value in conninfo_to_dict(conninfo).items() if value is not None}
-    database = quote(options.pop("dbname", ""), safe="")
-    return f"postgresql+psycopg:///{database}?{urlencode(options, quote_via=quote)}"
+    return f"postgresql+psycopg:///?{urlencode(options, quote_via=quote)}"
 
 
 def apply(conninfo: str) -> list[str]:

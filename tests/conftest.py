@@ -1,4 +1,4 @@
-"""A PostgreSQL for the tests: one server a session, migrated once into a template, a fresh clone of it for every test."""
+"""A PostgreSQL for the tests: one server a session, migrated once into a template, a fresh clone of it for each test."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ empty_database = factories.postgresql("bare")
 
 def conninfo(connection: psycopg.Connection) -> str:
     """How to connect as this connection did."""
-    return make_conninfo(connection.info.dsn, password=connection.info.password or None)
+    info = connection.info
+    return make_conninfo(
+        host=info.host, port=info.port, user=info.user, dbname=info.dbname, password=info.password or None
+    )
 
 
 @pytest.fixture
@@ -85,7 +88,9 @@ def site(repo: Repository) -> Site:
     return repo.sites.create(latitude=51.5, longitude=-0.1, capacity_kw=4.0)
 
 
-def reading_frame(site_uuid: UUID | str, *, start: str = "2024-06-01", rows: int = 12, power_kw: float = 1.0) -> pd.DataFrame:
+def reading_frame(
+    site_uuid: UUID | str, *, start: str = "2024-06-01", rows: int = 12, power_kw: float = 1.0
+) -> pd.DataFrame:
     """Readings of one site, five minutes each, whose power counts up from `power_kw` in steps of a tenth."""
     return pd.DataFrame(
         {

@@ -13,15 +13,16 @@ SELECT
     r.user_uuid,
     r.created_utc
 FROM users AS u
-CROSS JOIN LATERAL (
-    SELECT
-        a.uuid,
-        a.url,
-        a.user_uuid,
-        a.created_utc
-    FROM api_request AS a
-    WHERE a.user_uuid = u.user_uuid
-    ORDER BY a.created_utc DESC
-    LIMIT 1
-) AS r
+CROSS JOIN
+    LATERAL (
+        SELECT
+            a.uuid,
+            a.url,
+            a.user_uuid,
+            a.created_utc
+        FROM api_request AS a
+        WHERE a.user_uuid = u.user_uuid
+        ORDER BY a.created_utc DESC
+        LIMIT 1
+    ) AS r
 ORDER BY u.email;

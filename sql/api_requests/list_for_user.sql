@@ -19,9 +19,10 @@ SELECT
     a.created_utc
 FROM users AS u
 JOIN api_request AS a ON a.user_uuid = u.user_uuid
-WHERE u.email = :'email'::text
+WHERE
+    u.email = :'email'::text
     AND a.created_utc >= :'start_utc'::timestamptz
     AND a.created_utc < :'end_utc'::timestamptz
     AND strpos(a.url, :'include'::text) > 0
-    AND coalesce(strpos(a.url, NULLIF(:'exclude', '')), 0) = 0
+    AND COALESCE(strpos(a.url, NULLIF(:'exclude', '')), 0) = 0
 ORDER BY a.created_utc, a.uuid;

@@ -1,4 +1,5 @@
--- The migrations that yoyo has applied, in their order. Fails on a database that yoyo has never seen: the table is yoyo's.
+-- The migrations that yoyo has applied, in their order. Fails on a database that yoyo has never seen: the table is
+-- yoyo's.
 --
 -- Parameters: none
 -- Result: row

@@ -1,4 +1,5 @@
--- The client of that name, made if there is none. No row means that another caller made it at this very moment and has committed since: ask again.
+-- The client of that name, made if there is none. No row means that another caller made it at this very moment and
+-- has committed since: ask again.
 --
 -- Parameters:
 --   client_name  text  the name

@@ -1,5 +1,6 @@
--- The stored readings that the staged ones correct, the last one of each key. After insert_new every key is stored, by whomever; the rows are locked in the
--- order of the key first, so that two writers wait for each other in one order.
+-- The stored readings that the staged ones correct, the last one of each key. After insert_new every key is stored,
+-- by whomever; the rows are locked in the order of the key first, so that two writers wait for each other in one
+-- order.
 --
 -- Parameters:
 --   start_utc  timestamptz  the first start that is staged: prunes the partitions
@@ -23,7 +24,8 @@ WITH changed AS MATERIALIZED (
         ORDER BY s.site_uuid, s.start_utc, s.position DESC
     ) AS n
     JOIN generation AS g ON g.site_uuid = n.site_uuid AND g.start_utc = n.start_utc
-    WHERE (g.end_utc <> n.end_utc OR g.generation_power_kw <> n.generation_power_kw)
+    WHERE
+        (g.end_utc <> n.end_utc OR g.generation_power_kw <> n.generation_power_kw)
         AND g.start_utc >= :'start_utc'::timestamptz
         AND g.start_utc <= :'end_utc'::timestamptz
     ORDER BY n.site_uuid, n.start_utc
@@ -36,7 +38,8 @@ SET
     generation_power_kw = c.generation_power_kw,
     created_utc = now()
 FROM changed AS c
-WHERE g.site_uuid = c.site_uuid
+WHERE
+    g.site_uuid = c.site_uuid
     AND g.start_utc = c.start_utc
     AND g.start_utc >= :'start_utc'::timestamptz
     AND g.start_utc <= :'end_utc'::timestamptz;

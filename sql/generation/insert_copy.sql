@@ -1,7 +1,7 @@
--- New readings, straight into the table. Sorted by site and start they go in fastest, and two writers of the same keys wait for each
--- other in one order, never in a circle.
+-- New readings, straight into the table. Sorted by site and start they go in fastest, and two writers of the same
+-- keys wait for each other in one order, never in a circle.
 --
 -- Parameters: none
 -- Result: none
 -- Index: generation_pkey
-COPY generation (site_uuid, start_utc, end_utc, generation_power_kw) FROM STDIN (FORMAT binary);
+COPY generation (site_uuid, start_utc, end_utc, generation_power_kw) FROM STDIN WITH (FORMAT binary);

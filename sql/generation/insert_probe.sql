@@ -1,5 +1,5 @@
--- Whether any reading is stored already in the span of time that is about to be written for each site. Where none is, the rows go
--- straight into the table by COPY, at its full speed.
+-- Whether any reading is stored already in the span of time that is about to be written for each site. Where none is,
+-- the rows go straight into the table by COPY, at its full speed.
 --
 -- Parameters:
 --   site_uuids  uuid[]         the sites
@@ -11,13 +11,14 @@
 --   taken  boolean  whether there is one
 -- Index: generation_pkey
 SELECT
-    EXISTS (
+    EXISTS(
         SELECT
         FROM unnest(:'site_uuids'::uuid[], :'first_utc'::timestamptz[], :'last_utc'::timestamptz[]) AS n (site_uuid, first_utc, last_utc)
         CROSS JOIN LATERAL (
             SELECT
             FROM generation AS g
-            WHERE g.site_uuid = n.site_uuid
+            WHERE
+                g.site_uuid = n.site_uuid
                 AND g.start_utc >= n.first_utc
                 AND g.start_utc <= n.last_utc
                 AND g.start_utc >= :'start_utc'::timestamptz

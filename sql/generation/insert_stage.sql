@@ -4,4 +4,4 @@
 -- Result: none
 -- Index: none
 -- After: generation/insert_staging
-COPY pg_temp.generation_staging (site_uuid, start_utc, end_utc, generation_power_kw, position) FROM STDIN (FORMAT binary);
+COPY pg_temp.generation_staging (site_uuid, start_utc, end_utc, generation_power_kw, position) FROM STDIN WITH (FORMAT binary);

@@ -1,5 +1,5 @@
--- Where readings wait whose keys may be stored already. Made once a session and emptied at the end of each transaction, so that
--- it works behind a pooler that lends the server for one transaction.
+-- Where readings wait whose keys may be stored already. Made once a session and emptied at the end of each
+-- transaction, so that it works behind a pooler that lends the server for one transaction.
 --
 -- Parameters: none
 -- Result: none

@@ -1,5 +1,5 @@
--- The last reading of every site that there is, by site; nothing for a site that has none. Looks into the newest partition first, and into the next
--- only where that one has nothing.
+-- The last reading of every site that there is, by site; nothing for a site that has none. Looks into the newest
+-- partition first, and into the next only where that one has nothing.
 --
 -- Parameters: none
 -- Result: Generation
@@ -16,16 +16,17 @@ SELECT
     g.generation_power_kw,
     g.created_utc
 FROM sites AS s
-CROSS JOIN LATERAL (
-    SELECT
-        r.site_uuid,
-        r.start_utc,
-        r.end_utc,
-        r.generation_power_kw,
-        r.created_utc
-    FROM generation AS r
-    WHERE r.site_uuid = s.site_uuid
-    ORDER BY r.start_utc DESC
-    LIMIT 1
-) AS g
+CROSS JOIN
+    LATERAL (
+        SELECT
+            r.site_uuid,
+            r.start_utc,
+            r.end_utc,
+            r.generation_power_kw,
+            r.created_utc
+        FROM generation AS r
+        WHERE r.site_uuid = s.site_uuid
+        ORDER BY r.start_utc DESC
+        LIMIT 1
+    ) AS g
 ORDER BY g.site_uuid;

@@ -18,7 +18,8 @@ SELECT
     g.generation_power_kw,
     g.created_utc
 FROM generation AS g
-WHERE g.site_uuid = ANY(:'site_uuids'::uuid[])
+WHERE
+    g.site_uuid = ANY(:'site_uuids'::uuid[])
     AND g.start_utc >= :'start_utc'::timestamptz
     AND g.start_utc < :'end_utc'::timestamptz
 ORDER BY g.site_uuid, g.start_utc;

@@ -17,6 +17,7 @@ SELECT
     g.generation_power_kw,
     g.created_utc
 FROM generation AS g
-WHERE g.start_utc >= :'start_utc'::timestamptz
+WHERE
+    g.start_utc >= :'start_utc'::timestamptz
     AND g.start_utc < :'end_utc'::timestamptz
 ORDER BY g.site_uuid, g.start_utc;

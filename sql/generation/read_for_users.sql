@@ -1,5 +1,5 @@
--- The readings of the sites that some users may see, in a window of time, by site and start. A reading comes once, in however many groups its site
--- stands.
+-- The readings of the sites that some users may see, in a window of time, by site and start. A reading comes once, in
+-- however many groups its site stands.
 --
 -- Parameters:
 --   user_uuids  uuid[]       the users
@@ -19,7 +19,8 @@ SELECT
     g.generation_power_kw,
     g.created_utc
 FROM generation AS g
-WHERE g.site_uuid = ANY(
+WHERE
+    g.site_uuid = ANY(
         ARRAY(
             SELECT DISTINCT gs.site_uuid
             FROM users AS u

@@ -1,4 +1,5 @@
--- The summed power of all sites for each start in a window of time, in total or by DNO or by GSP; by start and name. A site without a DNO (or GSP), or deleted since, counts under the name NULL.
+-- The summed power of all sites for each start in a window of time, in total or by DNO or by GSP; by start and name.
+-- A site without a DNO (or GSP), or deleted since, counts under the name NULL.
 --
 -- Parameters:
 --   by          text         total, dno or gsp
@@ -15,7 +16,8 @@ SELECT
     CASE :'by'::text WHEN 'total' THEN 'total' WHEN 'dno' THEN s.dno WHEN 'gsp' THEN s.gsp END AS name
 FROM generation AS g
 LEFT JOIN sites AS s ON s.site_uuid = g.site_uuid
-WHERE g.start_utc >= :'start_utc'::timestamptz
+WHERE
+    g.start_utc >= :'start_utc'::timestamptz
     AND g.start_utc < :'end_utc'::timestamptz
 GROUP BY g.start_utc, name
 ORDER BY g.start_utc, name;

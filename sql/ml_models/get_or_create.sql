@@ -1,4 +1,5 @@
--- The model of that name and version, made if there is none; the description is that of the first time. No row means that another caller made it at this very moment and has committed since: ask again.
+-- The model of that name and version, made if there is none; the description is that of the first time. No row means
+-- that another caller made it at this very moment and has committed since: ask again.
 --
 -- Parameters:
 --   name         text  the name
@@ -19,7 +20,8 @@ WITH found AS (
         m.description,
         m.created_utc
     FROM ml_models AS m
-    WHERE m.name = :'name'::text
+    WHERE
+        m.name = :'name'::text
         AND m.version = :'version'::text
 ),
 

@@ -55,7 +55,7 @@ COMMENT ON COLUMN sites.ml_id IS 'Counts up by itself: the number that machine l
 CREATE OR REPLACE FUNCTION sites_inverter_capacity() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    NEW.inverter_capacity_kw := coalesce(NEW.inverter_capacity_kw, NEW.capacity_kw);
+    NEW.inverter_capacity_kw := COALESCE(NEW.inverter_capacity_kw, NEW.capacity_kw);
     RETURN NEW;
 END
 $$;

@@ -19,7 +19,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION sites_exist() IS
-'Refuses rows of sites that do not exist, naming them (SQLSTATE 23503); locks the sites of the new rows FOR KEY SHARE, as a foreign key would. Argument: the name of the constraint that it stands for';
+'Refuses rows of sites that do not exist, naming them (SQLSTATE 23503); locks the sites of the new rows FOR KEY SHARE, '
+'as a foreign key would. Argument: the name of the constraint that it stands for';
 
 CREATE OR REPLACE FUNCTION ml_models_exist() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -51,7 +52,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION key_is_fixed() IS
-'Refuses an UPDATE that names a column of the key, since only inserted rows are held against the sites. Argument: the name of the table';
+'Refuses an UPDATE that names a column of the key, since only inserted rows are held against the sites. '
+'Argument: the name of the table';
 
 -- The functions that read tables with their owner's rights find them in this schema and nowhere else.
 DO $$

@@ -68,9 +68,11 @@ COMMENT ON COLUMN forecasts.resolution_minutes IS 'How long each slot lasts';
 COMMENT ON COLUMN forecasts.power_kw IS 'Mean power in each slot; NULL where the forecast has no value for it';
 COMMENT ON COLUMN forecasts.probabilistic_levels IS 'Names of the probabilistic values, such as {p10,p90}; NULL where there are none';
 COMMENT ON COLUMN forecasts.probabilistic_kw IS 'Probabilistic values: a line for each level, a column for each slot';
-COMMENT ON COLUMN forecasts.end_utc IS 'Where the last slot ends: stored, so that a read skips a forecast that is over without opening its arrays';
+COMMENT ON COLUMN forecasts.end_utc IS
+'Where the last slot ends: stored, so that a read skips a forecast that is over without opening its arrays';
 COMMENT ON COLUMN forecasts.runs IS 'The slots that have a value, as runs from 0; NULL where all have one';
-COMMENT ON CONSTRAINT forecasts_key ON forecasts IS 'A forecast written again replaces itself; an unknown model is one value like any other';
+COMMENT ON CONSTRAINT forecasts_key ON forecasts IS
+'A forecast written again replaces itself; an unknown model is one value like any other';
 COMMENT ON CONSTRAINT forecasts_power_shape ON forecasts IS 'One dimension, counted from 1, with at least one value';
 COMMENT ON CONSTRAINT forecasts_probabilistic_shape ON forecasts IS 'Both or neither; as many lines as levels, as many columns as slots';
 COMMENT ON INDEX forecasts_latest_idx IS 'Which forecasts of a site reach into a time window, without touching the table';

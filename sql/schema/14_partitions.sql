@@ -23,7 +23,7 @@ BEGIN
     SELECT d.month
     FROM unnest(doubtful) AS d (month)
     CROSS JOIN (
-        SELECT coalesce(range_agg(tstzrange(b.bound[1]::timestamptz, b.bound[2]::timestamptz)), '{}') AS ranges
+        SELECT COALESCE(range_agg(tstzrange(b.bound[1]::timestamptz, b.bound[2]::timestamptz)), '{}') AS ranges
         FROM pg_inherits AS i
         JOIN pg_class AS c ON c.oid = i.inhrelid
         CROSS JOIN LATERAL regexp_match(
@@ -91,7 +91,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION ensure_month_partitions(text, date[]) IS
-'Makes the partitions of generation or forecasts for the months (UTC) that the dates lie in, and returns the names of those that were missing. Runs with its owner''s rights: whoever inserts needs EXECUTE on it, but no right to create tables';
+'Makes the partitions of generation or forecasts for the months (UTC) that the dates lie in, and returns the names of '
+'those that were missing. Runs with its owner''s rights: whoever inserts needs EXECUTE on it, '
+'but no right to create tables';
 
 DO $$
 BEGIN
@@ -101,4 +103,4 @@ BEGIN
         'ALTER FUNCTION ensure_month_partitions(text, date[]) SET search_path = pg_catalog, %I, pg_temp', current_schema());
 END
 $$;
-REVOKE ALL ON FUNCTION ensure_month_partitions(text, date[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION ensure_month_partitions(text, date[]) FROM public;

@@ -11,6 +11,7 @@ SELECT
     s.site_uuid
 FROM site_groups AS g
 CROSS JOIN sites AS s
-WHERE g.site_group_name = :'site_group_name'::text
+WHERE
+    g.site_group_name = :'site_group_name'::text
     AND s.site_uuid = :'site_uuid'::uuid
 ON CONFLICT (site_group_uuid, site_uuid) DO NOTHING;

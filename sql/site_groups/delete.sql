@@ -1,4 +1,5 @@
--- Deletes a site group and its memberships; its sites stay. Refused (users_site_group_uuid_fkey) while users are in it.
+-- Deletes a site group and its memberships; its sites stay. Refused (users_site_group_uuid_fkey) while users are in
+-- it.
 --
 -- Parameters:
 --   site_group_name  text  the group's name

@@ -1,4 +1,5 @@
--- The site group of that name, made if there is none. No row means that another caller made it at this very moment and has committed since: ask again.
+-- The site group of that name, made if there is none. No row means that another caller made it at this very moment
+-- and has committed since: ask again.
 --
 -- Parameters:
 --   site_group_name  text  the group's name

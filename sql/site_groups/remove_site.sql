@@ -7,6 +7,7 @@
 -- Index: site_groups_site_group_name_key, site_group_sites_pkey
 DELETE FROM site_group_sites AS gs
 USING site_groups AS g
-WHERE g.site_group_uuid = gs.site_group_uuid
+WHERE
+    g.site_group_uuid = gs.site_group_uuid
     AND g.site_group_name = :'site_group_name'::text
     AND gs.site_uuid = :'site_uuid'::uuid;

@@ -1,5 +1,5 @@
--- Makes a site of the given fields. What is not given is not known, but for country (uk), asset_type (pv), active (yes) and inverter_capacity_kw (the
--- capacity_kw, by a trigger).
+-- Makes a site of the given fields. What is not given is not known, but for country (uk), asset_type (pv), active
+-- (yes) and inverter_capacity_kw (the capacity_kw, by a trigger).
 --
 -- Parameters:
 --   fields  jsonb  columns of sites with their values, such as {"latitude": 51.5, "capacity_kw": 4}
@@ -46,12 +46,12 @@ SELECT
     (f.fields ->> 'client_uuid')::uuid,
     (f.fields ->> 'client_site_id')::integer,
     f.fields ->> 'client_site_name',
-    coalesce(f.fields ->> 'country', 'uk'),
+    COALESCE(f.fields ->> 'country', 'uk'),
     f.fields ->> 'region',
     f.fields ->> 'dno',
     f.fields ->> 'gsp',
-    coalesce(f.fields ->> 'asset_type', 'pv'),
-    coalesce((f.fields ->> 'active')::boolean, TRUE),
+    COALESCE(f.fields ->> 'asset_type', 'pv'),
+    COALESCE((f.fields ->> 'active')::boolean, TRUE),
     (f.fields ->> 'orientation')::double precision,
     (f.fields ->> 'tilt')::double precision,
     (f.fields ->> 'latitude')::double precision,

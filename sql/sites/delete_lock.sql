@@ -1,4 +1,5 @@
--- First step of deleting a site: whoever inserts readings or forecasts of it waits from here on, and then finds it gone.
+-- First step of deleting a site: whoever inserts readings or forecasts of it waits from here on, and then finds it
+-- gone.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

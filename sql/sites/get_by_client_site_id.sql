@@ -1,4 +1,5 @@
--- The site to which a client gave that number, by the site's own client_site_name or by the client's name; the oldest one if there are several.
+-- The site to which a client gave that number, by the site's own client_site_name or by the client's name; the oldest
+-- one if there are several.
 --
 -- Parameters:
 --   client_site_id    integer  the number
@@ -47,7 +48,8 @@ SELECT
     s.created_utc
 FROM sites AS s
 LEFT JOIN clients AS c ON c.client_uuid = s.client_uuid
-WHERE s.client_site_id = :'client_site_id'::integer
+WHERE
+    s.client_site_id = :'client_site_id'::integer
     AND (s.client_site_name = NULLIF(:'client_site_name', '') OR c.client_name = NULLIF(:'client_name', ''))
 ORDER BY s.created_utc, s.site_uuid
 LIMIT 1;

@@ -48,8 +48,9 @@ SELECT
     s.created_utc
 FROM sites AS s
 LEFT JOIN clients AS c ON c.client_uuid = s.client_uuid
-WHERE s.country = coalesce(NULLIF(:'country', ''), s.country)
-    AND s.asset_type = coalesce(NULLIF(:'asset_type', ''), s.asset_type)
-    AND s.active = coalesce(NULLIF(:'active', '')::boolean, s.active)
-    AND c.client_name IS NOT DISTINCT FROM coalesce(NULLIF(:'client_name', ''), c.client_name)
+WHERE
+    s.country = COALESCE(NULLIF(:'country', ''), s.country)
+    AND s.asset_type = COALESCE(NULLIF(:'asset_type', ''), s.asset_type)
+    AND s.active = COALESCE(NULLIF(:'active', '')::boolean, s.active)
+    AND c.client_name IS NOT DISTINCT FROM COALESCE(NULLIF(:'client_name', ''), c.client_name)
 ORDER BY s.site_uuid;

@@ -50,7 +50,8 @@ SELECT
 FROM users AS u
 JOIN site_group_sites AS gs ON gs.site_group_uuid = u.site_group_uuid
 JOIN sites AS s ON s.site_uuid = gs.site_uuid
-WHERE u.email = :'email'::text
+WHERE
+    u.email = :'email'::text
     AND s.latitude >= :'latitude_min'::double precision
     AND s.latitude <= :'latitude_max'::double precision
     AND s.longitude >= :'longitude_min'::double precision

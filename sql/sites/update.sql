@@ -40,8 +40,14 @@ SET
     latitude = CASE WHEN f.fields ? 'latitude' THEN (f.fields ->> 'latitude')::double precision ELSE s.latitude END,
     longitude = CASE WHEN f.fields ? 'longitude' THEN (f.fields ->> 'longitude')::double precision ELSE s.longitude END,
     capacity_kw = CASE WHEN f.fields ? 'capacity_kw' THEN (f.fields ->> 'capacity_kw')::double precision ELSE s.capacity_kw END,
-    inverter_capacity_kw = CASE WHEN f.fields ? 'inverter_capacity_kw' THEN (f.fields ->> 'inverter_capacity_kw')::double precision ELSE s.inverter_capacity_kw END,
-    module_capacity_kw = CASE WHEN f.fields ? 'module_capacity_kw' THEN (f.fields ->> 'module_capacity_kw')::double precision ELSE s.module_capacity_kw END
+    inverter_capacity_kw = CASE
+        WHEN f.fields ? 'inverter_capacity_kw' THEN (f.fields ->> 'inverter_capacity_kw')::double precision
+        ELSE s.inverter_capacity_kw
+    END,
+    module_capacity_kw = CASE
+        WHEN f.fields ? 'module_capacity_kw' THEN (f.fields ->> 'module_capacity_kw')::double precision
+        ELSE s.module_capacity_kw
+    END
 FROM (SELECT :'fields'::jsonb AS fields) AS f
 WHERE s.site_uuid = :'site_uuid'::uuid
 RETURNING

@@ -9,6 +9,7 @@
 SELECT gs.site_uuid
 FROM users AS u
 JOIN site_group_sites AS gs ON gs.site_group_uuid = u.site_group_uuid
-WHERE u.email = :'email'::text
+WHERE
+    u.email = :'email'::text
     AND gs.site_uuid = ANY(:'site_uuids'::uuid[])
 ORDER BY gs.site_uuid;

