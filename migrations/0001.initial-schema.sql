@@ -258,18 +258,21 @@ CREATE OR REPLACE TRIGGER generation_key_is_fixed BEFORE UPDATE OF site_uuid, st
 FOR EACH STATEMENT EXECUTE FUNCTION key_is_fixed('generation');
 
 -- Forecasts, a row each: the values are an array beside it. Value i covers start_utc + (i - 1) * resolution up to + i * resolution.
-CREATE OR REPLACE FUNCTION forecast_runs(power_kw real[]) RETURNS int4multirange
-LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
-    SELECT CASE
-        WHEN pg_catalog.array_position(power_kw, NULL) IS NOT NULL THEN (
-            SELECT pg_catalog.range_agg(pg_catalog.int4range((u.i - 1)::integer, u.i::integer))
-            FROM pg_catalog.unnest(power_kw) WITH ORDINALITY AS u (p, i)
-            WHERE u.p IS NOT NULL
-        )
-    END
+CREATE OR REPLACE FUNCTION forecast_gaps(start_utc timestamptz, resolution_minutes integer, power_kw real[])
+RETURNS tstzmultirange
+LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN (SELECT count(*) FROM unnest(g.gaps)) <= 32 THEN g.gaps ELSE tstzmultirange(range_merge(g.gaps)) END
+    FROM (
+        SELECT range_agg(tstzrange(
+            (start_utc AT TIME ZONE 'UTC' + make_interval(mins => resolution_minutes * (u.slot - 1)::integer)) AT TIME ZONE 'UTC',
+            (start_utc AT TIME ZONE 'UTC' + make_interval(mins => resolution_minutes * u.slot::integer)) AT TIME ZONE 'UTC'
+        )) AS gaps
+        FROM unnest(power_kw) WITH ORDINALITY AS u (power_kw, slot)
+        WHERE u.power_kw IS NULL
+    ) AS g
 $$;
-COMMENT ON FUNCTION forecast_runs(real[]) IS
-'The slots (from 0) that have a value, as runs; NULL where every slot has one, the usual case';
+COMMENT ON FUNCTION forecast_gaps(timestamptz, integer, real[]) IS
+'The stretches of a forecast outside of which every slot has a value; more than 32 are taken together as one, to bound the index';
 
 CREATE TABLE IF NOT EXISTS forecasts (
     forecast_uuid uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -286,7 +289,9 @@ CREATE TABLE IF NOT EXISTS forecasts (
     end_utc timestamptz NOT NULL GENERATED ALWAYS AS (
         (start_utc AT TIME ZONE 'UTC' + make_interval(mins => resolution_minutes * cardinality(power_kw))) AT TIME ZONE 'UTC'
     ) STORED,
-    runs int4multirange GENERATED ALWAYS AS (forecast_runs(power_kw)) STORED,
+    gaps tstzmultirange GENERATED ALWAYS AS (
+        CASE WHEN array_position(power_kw, NULL) IS NOT NULL THEN forecast_gaps(start_utc, resolution_minutes, power_kw) END
+    ) STORED,
     CONSTRAINT forecasts_key UNIQUE NULLS NOT DISTINCT (site_uuid, timestamp_utc, ml_model_uuid, forecast_version),
     CONSTRAINT forecasts_resolution CHECK (resolution_minutes >= 1 AND resolution_minutes <= 1440),
     CONSTRAINT forecasts_power_shape CHECK (
@@ -316,7 +321,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
 ) PARTITION BY RANGE (timestamp_utc);
 CREATE INDEX IF NOT EXISTS forecasts_forecast_uuid_idx ON forecasts (forecast_uuid);
 CREATE INDEX IF NOT EXISTS forecasts_latest_idx ON forecasts (site_uuid, end_utc)
-INCLUDE (start_utc, resolution_minutes, runs, timestamp_utc, created_utc, forecast_uuid);
+INCLUDE (start_utc, resolution_minutes, gaps, timestamp_utc, created_utc, ml_model_uuid, forecast_uuid);
 COMMENT ON TABLE forecasts IS 'Forecasts, whole: a row each, with its values as an array; a partition a month (UTC) of timestamp_utc';
 COMMENT ON COLUMN forecasts.timestamp_utc IS 'The "now" that the forecast was made for; its values look ahead from here';
 COMMENT ON COLUMN forecasts.ml_model_uuid IS 'The model that made it; NULL where it is not known';
@@ -329,7 +334,9 @@ COMMENT ON COLUMN forecasts.probabilistic_levels IS 'Names of the probabilistic 
 COMMENT ON COLUMN forecasts.probabilistic_kw IS 'Probabilistic values: a line for each level, a column for each slot';
 COMMENT ON COLUMN forecasts.end_utc IS
 'Where the last slot ends: stored, so that a read skips a forecast that is over without opening its arrays';
-COMMENT ON COLUMN forecasts.runs IS 'The slots that have a value, as runs from 0; NULL where all have one';
+COMMENT ON COLUMN forecasts.gaps IS
+'Outside of these stretches every slot has a value; NULL where all have one, the usual case. '
+'Tells what a newer forecast hides of older ones';
 COMMENT ON CONSTRAINT forecasts_key ON forecasts IS
 'A forecast written again replaces itself; an unknown model is one value like any other';
 COMMENT ON CONSTRAINT forecasts_power_shape ON forecasts IS 'One dimension, counted from 1, with at least one value';
@@ -407,7 +414,7 @@ BEGIN
         ) AS b (bound)
         WHERE i.inhparent = root AND NOT i.inhdetachpending
     ) AS covered
-    WHERE NOT covered.ranges @> tstzrange(d.month::timestamptz, (d.month + INTERVAL '1 month')::timestamptz)
+    WHERE NOT covered.ranges @> tstzrange(d.month::timestamptz, (d.month + interval '1 month')::timestamptz)
     ORDER BY d.month;
 END
 $$;
@@ -460,7 +467,7 @@ BEGIN
         END IF;
         EXECUTE format(
             'ALTER TABLE %1$s.%2$I ATTACH PARTITION %1$s.%3$I FOR VALUES FROM (%4$L) TO (%5$L)', home, parent, partition,
-            to_char(month, 'YYYY-MM-DD"T00:00:00Z"'), to_char(month + INTERVAL '1 month', 'YYYY-MM-DD"T00:00:00Z"'));
+            to_char(month, 'YYYY-MM-DD"T00:00:00Z"'), to_char(month + interval '1 month', 'YYYY-MM-DD"T00:00:00Z"'));
         made := made || partition;
     END LOOP;
     RETURN made;
@@ -480,3 +487,152 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION ensure_month_partitions(text, date[]) FROM public;
+
+-- What several questions have in common: for each site and each target start, the value of the newest forecast that has one.
+CREATE OR REPLACE FUNCTION latest_forecast_values(
+    asked_sites uuid[],
+    from_utc timestamptz,
+    before_utc timestamptz,
+    created_before timestamptz,
+    min_horizon_minutes integer,
+    model_name text,
+    day_ahead_hour integer DEFAULT NULL,
+    day_ahead_timezone text DEFAULT NULL
+) RETURNS TABLE (
+    site_uuid uuid,
+    start_utc timestamptz,
+    end_utc timestamptz,
+    forecast_power_kw real,
+    horizon_minutes integer,
+    probabilistic_values jsonb,
+    timestamp_utc timestamptz,
+    created_utc timestamptz,
+    forecast_uuid uuid
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
+    -- 1. candidates: which target starts each forecast may answer for; from the index alone, no array is opened
+    WITH candidate AS MATERIALIZED (
+        SELECT
+            f.site_uuid,
+            f.timestamp_utc,
+            f.created_utc,
+            f.forecast_uuid,
+            f.start_utc,
+            f.resolution_minutes,
+            f.gaps,
+            date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase,
+            tstzrange(LEAST(r.first_utc, r.past_utc), r.past_utc) AS reach
+        FROM forecasts AS f
+        CROSS JOIN LATERAL (
+            SELECT
+                GREATEST(
+                    f.start_utc,
+                    from_utc,
+                    f.timestamp_utc + make_interval(mins => min_horizon_minutes),
+                    -- midnight of the first day whose day before had not struck that hour when the forecast was made
+                    (
+                        date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                        + CASE
+                            WHEN
+                                f.created_utc < (
+                                    date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                                    + make_interval(hours => day_ahead_hour)
+                                ) AT TIME ZONE day_ahead_timezone THEN interval '1 day'
+                            ELSE interval '2 days'
+                        END
+                    ) AT TIME ZONE day_ahead_timezone
+                ) AS first_utc,
+                LEAST(f.end_utc, before_utc) AS past_utc
+        ) AS r
+        WHERE
+            f.site_uuid = ANY(asked_sites)
+            AND f.end_utc > from_utc
+            AND f.start_utc < before_utc
+            AND f.created_utc < latest_forecast_values.created_before
+            AND (
+                latest_forecast_values.model_name IS NULL
+                OR f.ml_model_uuid = ANY(ARRAY(SELECT m.ml_model_uuid FROM ml_models AS m WHERE m.name = latest_forecast_values.model_name))
+            )
+    ),
+
+    -- 2. what the newest forecast and the next newer one of the same grid leave over. Each slot of theirs outside of their gaps
+    -- has a value, which wins. Leaving over too much does no harm: step 4 decides.
+    piece AS MATERIALIZED (
+        SELECT
+            c.site_uuid,
+            c.timestamp_utc,
+            c.created_utc,
+            c.forecast_uuid,
+            c.start_utc,
+            c.resolution_minutes,
+            l.rest,
+            CASE WHEN isempty(l.rest) THEN 0 ELSE 1 END AS is_left
+        FROM (
+            SELECT
+                n.*,
+                CASE
+                    WHEN row_number() OVER newer > 1
+                    THEN first_value(tstzmultirange(n.reach) - COALESCE(n.gaps, '{}')) OVER newer
+                END AS newest,
+                lag(tstzmultirange(n.reach) - COALESCE(n.gaps, '{}')) OVER newer AS next_newer
+            FROM candidate AS n
+            WINDOW newer AS (
+                PARTITION BY n.site_uuid, n.resolution_minutes, n.phase
+                ORDER BY n.timestamp_utc DESC, n.created_utc DESC, n.forecast_uuid DESC
+            )
+        ) AS c
+        CROSS JOIN LATERAL (
+            SELECT tstzmultirange(c.reach) - COALESCE(c.newest, '{}') - COALESCE(c.next_newer, '{}') AS rest
+        ) AS l
+    )
+
+    -- 4. of the values of one target start that of the newest forecast
+    SELECT DISTINCT ON (p.site_uuid, v.start_utc)
+        p.site_uuid,
+        v.start_utc,
+        v.start_utc + make_interval(mins => p.resolution_minutes) AS end_utc,
+        v.power_kw AS forecast_power_kw,
+        (date_part('epoch', v.start_utc - p.timestamp_utc) / 60)::integer AS horizon_minutes,
+        v.probabilistic_values,
+        p.timestamp_utc,
+        p.created_utc,
+        p.forecast_uuid
+    -- 3. only what is left is read from the arrays
+    FROM piece AS p
+    CROSS JOIN LATERAL (
+        SELECT
+            o.power_kw,
+            o.probabilistic_levels,
+            o.probabilistic_kw
+        FROM forecasts AS o
+        WHERE
+            o.site_uuid = p.site_uuid
+            AND o.timestamp_utc = p.timestamp_utc
+            AND o.forecast_uuid = p.forecast_uuid
+        LIMIT 1  -- there is but one; so it is looked up, never hashed
+    ) AS f
+    CROSS JOIN LATERAL unnest(p.rest) AS stretch
+    CROSS JOIN LATERAL (
+        SELECT
+            ceil(date_part('epoch', lower(stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS first_slot,
+            ceil(date_part('epoch', upper(stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS past_slot
+    ) AS s
+    CROSS JOIN LATERAL (
+        SELECT
+            u.power_kw,
+            p.start_utc + make_interval(mins => p.resolution_minutes * (s.first_slot + u.n - 1)::integer) AS start_utc,
+            (
+                SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][s.first_slot + u.n])
+                FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+                WHERE f.probabilistic_kw[l.n][s.first_slot + u.n] IS NOT NULL
+            ) AS probabilistic_values
+        FROM unnest(f.power_kw[s.first_slot + 1 : s.past_slot]) WITH ORDINALITY AS u (power_kw, n)
+        WHERE u.power_kw IS NOT NULL
+    ) AS v
+    WHERE p.is_left = 1  -- an equality, of which the planner expects few rows: most forecasts are hidden by newer ones
+    ORDER BY p.site_uuid, v.start_utc, p.timestamp_utc DESC, p.created_utc DESC, p.forecast_uuid DESC
+$$;
+COMMENT ON FUNCTION latest_forecast_values(uuid[], timestamptz, timestamptz, timestamptz, integer, text, integer, text) IS
+'For each site and each target start in [from_utc, before_utc) the value of the newest forecast (timestamp_utc, created_utc, '
+'forecast_uuid) that has one, among those created before created_before, made at least min_horizon_minutes ahead (NULL: any), '
+'of the named model (NULL: any), and, with a day_ahead_hour, created before that hour of the day before the target day';

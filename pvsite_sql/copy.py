@@ -8,7 +8,7 @@ Where every field has a fixed width and none is NULL, a row is one record of a n
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from .errors import InvalidInput
 
-__all__ = ["Type", "decode", "encode"]
+__all__ = ["Type", "decode", "encode", "encode_rows", "real_array", "text_array"]
 
-Type = Literal["uuid", "timestamptz", "double precision", "real", "integer", "bigint"]
+Type = Literal["uuid", "timestamptz", "double precision", "real", "integer", "bigint", "null"]
 
 _WIRE: Mapping[Type, str] = {
     "uuid": "S16",
@@ -27,11 +27,15 @@ _WIRE: Mapping[Type, str] = {
     "real": ">f4",
     "integer": ">i4",
     "bigint": ">i8",
+    "null": "V0",
 }
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _HEADER = _SIGNATURE + struct.pack("!ii", 0, 0)
 _TRAILER = struct.pack("!h", -1)
 _CHUNK_ROWS = 16_384
+_NULL = struct.pack("!i", -1)
+_REAL_OID, _TEXT_OID = 700, 25
+_REAL_ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
 
 
 def encode(types: Mapping[str, Type], columns: Mapping[str, npt.NDArray[Any]]) -> Iterator[bytes]:
@@ -56,6 +60,40 @@ def encode(types: Mapping[str, Type], columns: Mapping[str, npt.NDArray[Any]]) -
     yield _TRAILER
 
 
+def encode_rows(rows: Iterable[Sequence[bytes | None]]) -> Iterator[bytes]:
+    """A binary COPY stream of rows whose fields are encoded already and may be of any width; None is NULL."""
+    yield _HEADER
+    for row in rows:
+        parts = [struct.pack("!h", len(row))]
+        for field in row:
+            parts += (_NULL,) if field is None else (struct.pack("!i", len(field)), field)
+        yield b"".join(parts)
+    yield _TRAILER
+
+
+def real_array(values: npt.NDArray[np.float32]) -> bytes:
+    """A `real[]` of as many dimensions as `values` has, counted from 1; NaN is NULL."""
+    null = np.isnan(values).ravel()
+    elements = np.empty(values.size, _REAL_ELEMENT)
+    elements["length"] = 4
+    elements["value"] = values.ravel()
+    head = struct.pack("!iiI", values.ndim, int(null.any()), _REAL_OID)
+    head += b"".join(struct.pack("!ii", size, 1) for size in values.shape)
+    if not null.any():
+        return head + elements.tobytes()
+    elements["length"][null] = -1
+    written = np.ones((values.size, 8), bool)
+    written[null, 4:] = False  # a NULL has a length and no value
+    return head + elements.view("u1").reshape(-1, 8)[written].tobytes()
+
+
+def text_array(values: Sequence[str]) -> bytes:
+    """A `text[]` of one dimension, without NULLs."""
+    texts = [value.encode() for value in values]
+    elements = b"".join(struct.pack("!i", len(text)) + text for text in texts)
+    return struct.pack("!iiIii", 1, 0, _TEXT_OID, len(texts), 1) + elements
+
+
 def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memoryview]) -> npt.NDArray[Any]:
     """The rows of a binary COPY stream, as a structured array with a field for each of `types`.
 
@@ -78,7 +116,7 @@ def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memor
     if not (block[" fields"] == len(types)).all():
         raise InvalidInput(f"a binary COPY stream whose rows do not have {len(types)} fields")
     for name in types:
-        if not (block[f" {name}"] == record[name].itemsize).all():
+        if not (block[f" {name}"] == (-1 if types[name] == "null" else record[name].itemsize)).all():
             raise InvalidInput(f"a binary COPY stream in which {name} is NULL or of another type", column=name)
     return block
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
-from .errors import NotFound
+from .errors import MissingReference, NotFound
 from .inputs import as_text
 from .models import Site, SiteGroup, User
 from .session import Call
 
-__all__ = ["find_site", "find_site_group", "find_user"]
+__all__ = ["all_sites", "find_site", "find_site_group", "find_user", "still_there"]
+
+
+def all_sites(call: Call) -> list[UUID]:
+    """The uuids of all sites that there are, ascending."""
+    return call.values("lookups/all_sites")
 
 
 def find_site(call: Call, site_uuid: UUID) -> Site:
@@ -46,3 +53,16 @@ def find_user(call: Call, email: str) -> User:
     if found is None:
         raise NotFound(f"no user {email!r}")
     return found
+
+
+@contextmanager
+def still_there() -> Iterator[None]:
+    """Around a write that refers to what was looked up before it, which another may delete in between.
+
+    Raises:
+        NotFound: another did.
+    """
+    try:
+        yield
+    except MissingReference as error:
+        raise NotFound(f"deleted by another at this moment: {error}") from error

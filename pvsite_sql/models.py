@@ -10,6 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 __all__ = [
     "ApiRequest",
     "Client",
+    "Forecast",
+    "ForecastValue",
+    "ForecastValueSum",
     "Generation",
     "GenerationSum",
     "InsertResult",
@@ -125,6 +128,52 @@ class Generation(_Row):
 
 class GenerationSum(_Row):
     """The summed power of the readings that begin at `start_utc`; `name` is None for sites without a DNO or GSP."""
+
+    start_utc: AwareDatetime
+    power_kw: float
+    name: str | None
+
+
+class Forecast(_Row):
+    """A forecast, whole.
+
+    Value i (from 0) covers `start_utc + i * resolution` (included) up to `+ (i + 1) * resolution` (not included), None
+    where the forecast has no value for that slot. `probabilistic_kw` has a list for each of `probabilistic_levels`, such
+    as p10, with a value for each slot.
+    """
+
+    forecast_uuid: UUID
+    site_uuid: UUID
+    timestamp_utc: AwareDatetime
+    ml_model_uuid: UUID | None
+    forecast_version: str
+    created_utc: AwareDatetime
+    start_utc: AwareDatetime
+    resolution_minutes: int
+    power_kw: list[float | None]
+    probabilistic_levels: list[str] | None
+    probabilistic_kw: list[list[float | None]] | None
+    end_utc: AwareDatetime
+
+
+class ForecastValue(_Row):
+    """A value of a forecast: the mean power over `start_utc` (included) to `end_utc` (not included).
+
+    `timestamp_utc` and `created_utc` are the forecast's; `probabilistic_values` are in kW, such as {"p10": 1.2}.
+    """
+
+    start_utc: AwareDatetime
+    end_utc: AwareDatetime
+    forecast_power_kw: float
+    horizon_minutes: int
+    probabilistic_values: dict[str, float] | None
+    timestamp_utc: AwareDatetime
+    created_utc: AwareDatetime
+    forecast_uuid: UUID
+
+
+class ForecastValueSum(_Row):
+    """The summed power of the values that begin at `start_utc`; `name` is None for sites without a DNO or GSP."""
 
     start_utc: AwareDatetime
     power_kw: float

@@ -48,7 +48,8 @@ class Query:
         path: the file.
         purpose: what it does, in prose.
         parameters: in the header's order.
-        result: the name of the model that its rows become, `row` for columns without a model, `none` for no rows.
+        result: the name of the model that its rows become (`... by site_uuid`: that column, then those of the model),
+            `row` for columns without a model, `none` for no rows.
         columns: the result's columns, in their order.
         indexes: the indexes that it relies on.
         after: query files that must have run before it in the same transaction.

@@ -14,6 +14,7 @@ from . import check, queries
 from .api_requests import ApiRequests
 from .clients import Clients
 from .errors import PvsiteSqlError
+from .forecasts import Forecasts
 from .generation import GenerationReadings
 from .inverters import Inverters
 from .ml_models import MlModels
@@ -36,6 +37,7 @@ class _Aggregates:
         self.clients = Clients(session)
         self.inverters = Inverters(session)
         self.generation = GenerationReadings(session)
+        self.forecasts = Forecasts(session)
         self.ml_models = MlModels(session)
         self.status = Statuses(session)
         self.api_requests = ApiRequests(session)

@@ -97,6 +97,19 @@ def _explained(error: psycopg.Error) -> Exception:
     return error
 
 
+class _RealLoader(Loader):
+    """real as PostgreSQL writes it: 1.1, not 1.10000002."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Buffer) -> float:
+        exact: float = struct.unpack("!f", data)[0]
+        for digits in (6, 7, 8):
+            if struct.pack("!f", short := float(f"{exact:.{digits}g}")) == data:
+                return short
+        return float(f"{exact:.9g}")
+
+
 class Call:
     """The query files on one connection, by name, with their parameters as keywords."""
 
@@ -134,6 +147,18 @@ class Call:
             pass
         return row
 
+    def keyed_rows(self, model: type[Model], name: str, /, **parameters: object) -> Iterator[tuple[UUID, Model]]:
+        """All rows of the result, as models of all columns but the site_uuid, each with that."""
+        with self._executed(query(name), parameters) as cursor:
+            records = cursor.fetchall()
+        sites = [record.pop("site_uuid") for record in records]
+        return zip(sites, _list_of(model).validate_python(records), strict=True)
+
+    def records(self, name: str, /, **parameters: object) -> list[dict[str, Any]]:
+        """All rows of the result, as they are."""
+        with self._executed(query(name), parameters) as cursor:
+            return cursor.fetchall()
+
     def values(self, name: str, /, **parameters: object) -> list[Any]:
         """The first column of the result."""
         with self._executed(query(name), parameters) as cursor:
@@ -169,6 +194,7 @@ class Call:
         cursor = self._connection.cursor(binary=True, row_factory=dict_row)
         cursor.adapters.register_loader("timestamptz", _UtcLoader)
         cursor.adapters.register_loader("uuid", _UuidLoader)
+        cursor.adapters.register_loader("float4", _RealLoader)
         try:
             with cursor:
                 yield cursor

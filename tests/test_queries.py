@@ -38,7 +38,12 @@ PYTHON = {
     "double precision": float,
     "timestamp with time zone": AwareDatetime,
     "date": date,
+    "real": float,
+    "real[]": list[float | None],
+    "text[]": list[str],
+    "jsonb": dict[str, float],
 }
+SHAPED = {("Forecast", "probabilistic_kw"): list[list[float | None]]}
 LONG = {"timestamptz": "timestamp with time zone", "timestamptz[]": "timestamp with time zone[]"}
 COPY_FROM = re.compile(r"\s*COPY (?P<table>[\w.]+) \((?P<columns>[^)]+)\) FROM STDIN WITH \(FORMAT binary\);\s*")
 
@@ -109,12 +114,19 @@ def test_result_is_the_model_that_the_header_names(asked):
     if asked.result in {"none", "row"}:
         assert bool(asked.columns) == (asked.result == "row")
         return
-    fields = getattr(models, asked.result).model_fields
-    assert list(fields) == [column.name for column in asked.columns]
-    for column in asked.columns:
+    model, _, key = asked.result.partition(" by ")
+    fields = getattr(models, model).model_fields
+    columns = [column for column in asked.columns if column.name != key]
+    assert list(fields) == [column.name for column in columns]
+    assert len(columns) + bool(key) == len(asked.columns)
+    for column in columns:
         annotation = fields[column.name].annotation
-        allowed = set(get_args(annotation)) - {type(None)} or {annotation}
-        assert allowed == {PYTHON[LONG.get(column.type, column.type)]}, column
+        allowed = [part for part in get_args(annotation) if part is not type(None)] if _optional(annotation) else [annotation]
+        assert allowed == [SHAPED.get((model, column.name), PYTHON[LONG.get(column.type, column.type)])], column
+
+
+def _optional(annotation: object) -> bool:
+    return type(None) in get_args(annotation)
 
 
 @EACH
@@ -184,7 +196,14 @@ VALUES = {
     "jsonb": '{"dno": "it\'s"}',
     "boolean": "true",
 }
-SPECIAL = {"by": "dno", "parent": "generation", "active": "true", "asset_type": "pv"}
+SPECIAL = {
+    "by": "dno",
+    "parent": "generation",
+    "active": "true",
+    "asset_type": "pv",
+    "min_horizon_minutes": "60",
+    "timezone": "Europe/London",
+}
 
 
 def _psql() -> str:

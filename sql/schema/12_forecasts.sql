@@ -1,16 +1,19 @@
 -- Forecasts, a row each: the values are an array beside it. Value i covers start_utc + (i - 1) * resolution up to + i * resolution.
-CREATE OR REPLACE FUNCTION forecast_runs(power_kw real[]) RETURNS int4multirange
-LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
-    SELECT CASE
-        WHEN pg_catalog.array_position(power_kw, NULL) IS NOT NULL THEN (
-            SELECT pg_catalog.range_agg(pg_catalog.int4range((u.i - 1)::integer, u.i::integer))
-            FROM pg_catalog.unnest(power_kw) WITH ORDINALITY AS u (p, i)
-            WHERE u.p IS NOT NULL
-        )
-    END
+CREATE OR REPLACE FUNCTION forecast_gaps(start_utc timestamptz, resolution_minutes integer, power_kw real[])
+RETURNS tstzmultirange
+LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN (SELECT count(*) FROM unnest(g.gaps)) <= 32 THEN g.gaps ELSE tstzmultirange(range_merge(g.gaps)) END
+    FROM (
+        SELECT range_agg(tstzrange(
+            (start_utc AT TIME ZONE 'UTC' + make_interval(mins => resolution_minutes * (u.slot - 1)::integer)) AT TIME ZONE 'UTC',
+            (start_utc AT TIME ZONE 'UTC' + make_interval(mins => resolution_minutes * u.slot::integer)) AT TIME ZONE 'UTC'
+        )) AS gaps
+        FROM unnest(power_kw) WITH ORDINALITY AS u (power_kw, slot)
+        WHERE u.power_kw IS NULL
+    ) AS g
 $$;
-COMMENT ON FUNCTION forecast_runs(real[]) IS
-'The slots (from 0) that have a value, as runs; NULL where every slot has one, the usual case';
+COMMENT ON FUNCTION forecast_gaps(timestamptz, integer, real[]) IS
+'The stretches of a forecast outside of which every slot has a value; more than 32 are taken together as one, to bound the index';
 
 CREATE TABLE IF NOT EXISTS forecasts (
     forecast_uuid uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -27,7 +30,9 @@ CREATE TABLE IF NOT EXISTS forecasts (
     end_utc timestamptz NOT NULL GENERATED ALWAYS AS (
         (start_utc AT TIME ZONE 'UTC' + make_interval(mins => resolution_minutes * cardinality(power_kw))) AT TIME ZONE 'UTC'
     ) STORED,
-    runs int4multirange GENERATED ALWAYS AS (forecast_runs(power_kw)) STORED,
+    gaps tstzmultirange GENERATED ALWAYS AS (
+        CASE WHEN array_position(power_kw, NULL) IS NOT NULL THEN forecast_gaps(start_utc, resolution_minutes, power_kw) END
+    ) STORED,
     CONSTRAINT forecasts_key UNIQUE NULLS NOT DISTINCT (site_uuid, timestamp_utc, ml_model_uuid, forecast_version),
     CONSTRAINT forecasts_resolution CHECK (resolution_minutes >= 1 AND resolution_minutes <= 1440),
     CONSTRAINT forecasts_power_shape CHECK (
@@ -57,7 +62,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
 ) PARTITION BY RANGE (timestamp_utc);
 CREATE INDEX IF NOT EXISTS forecasts_forecast_uuid_idx ON forecasts (forecast_uuid);
 CREATE INDEX IF NOT EXISTS forecasts_latest_idx ON forecasts (site_uuid, end_utc)
-INCLUDE (start_utc, resolution_minutes, runs, timestamp_utc, created_utc, forecast_uuid);
+INCLUDE (start_utc, resolution_minutes, gaps, timestamp_utc, created_utc, ml_model_uuid, forecast_uuid);
 COMMENT ON TABLE forecasts IS 'Forecasts, whole: a row each, with its values as an array; a partition a month (UTC) of timestamp_utc';
 COMMENT ON COLUMN forecasts.timestamp_utc IS 'The "now" that the forecast was made for; its values look ahead from here';
 COMMENT ON COLUMN forecasts.ml_model_uuid IS 'The model that made it; NULL where it is not known';
@@ -70,7 +75,9 @@ COMMENT ON COLUMN forecasts.probabilistic_levels IS 'Names of the probabilistic 
 COMMENT ON COLUMN forecasts.probabilistic_kw IS 'Probabilistic values: a line for each level, a column for each slot';
 COMMENT ON COLUMN forecasts.end_utc IS
 'Where the last slot ends: stored, so that a read skips a forecast that is over without opening its arrays';
-COMMENT ON COLUMN forecasts.runs IS 'The slots that have a value, as runs from 0; NULL where all have one';
+COMMENT ON COLUMN forecasts.gaps IS
+'Outside of these stretches every slot has a value; NULL where all have one, the usual case. '
+'Tells what a newer forecast hides of older ones';
 COMMENT ON CONSTRAINT forecasts_key ON forecasts IS
 'A forecast written again replaces itself; an unknown model is one value like any other';
 COMMENT ON CONSTRAINT forecasts_power_shape ON forecasts IS 'One dimension, counted from 1, with at least one value';

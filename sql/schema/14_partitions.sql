@@ -31,7 +31,7 @@ BEGIN
         ) AS b (bound)
         WHERE i.inhparent = root AND NOT i.inhdetachpending
     ) AS covered
-    WHERE NOT covered.ranges @> tstzrange(d.month::timestamptz, (d.month + INTERVAL '1 month')::timestamptz)
+    WHERE NOT covered.ranges @> tstzrange(d.month::timestamptz, (d.month + interval '1 month')::timestamptz)
     ORDER BY d.month;
 END
 $$;
@@ -84,7 +84,7 @@ BEGIN
         END IF;
         EXECUTE format(
             'ALTER TABLE %1$s.%2$I ATTACH PARTITION %1$s.%3$I FOR VALUES FROM (%4$L) TO (%5$L)', home, parent, partition,
-            to_char(month, 'YYYY-MM-DD"T00:00:00Z"'), to_char(month + INTERVAL '1 month', 'YYYY-MM-DD"T00:00:00Z"'));
+            to_char(month, 'YYYY-MM-DD"T00:00:00Z"'), to_char(month + interval '1 month', 'YYYY-MM-DD"T00:00:00Z"'));
         made := made || partition;
     END LOOP;
     RETURN made;

@@ -1,0 +1,124 @@
+-- How far forecasts were off, for each horizon, over some sites and a window of target starts: the count of values,
+-- the mean of forecast - generation, of its absolute value, and the root of the mean of its square, in kW and as a
+-- share of the site's capacity (of sites whose capacity is known and above zero). The generation of a slot is the
+-- mean of the readings that lie in it, weighted by how long they do; a slot counts where they cover at least half of
+-- it. Readings of more than a day are passed over at the window's edge.
+--
+-- Parameters:
+--   site_uuids  uuid[]       the sites
+--   start_utc   timestamptz  values that start here or later; -infinity: from the first
+--   end_utc     timestamptz  values that start before this; infinity: up to the last
+--   model_name  text         only forecasts of the model's versions; empty: any
+-- Result: row
+--   horizon_minutes   integer
+--   count             bigint
+--   mean_error_kw     double precision
+--   mae_kw            double precision
+--   rmse_kw           double precision
+--   mean_error_share  double precision
+--   mae_share         double precision
+--   rmse_share        double precision
+-- Index: forecasts_latest_idx, generation_pkey
+WITH forecast AS MATERIALIZED (
+    SELECT
+        f.site_uuid,
+        f.timestamp_utc,
+        f.start_utc,
+        f.resolution_minutes,
+        f.power_kw,
+        date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase
+    FROM forecasts AS f
+    WHERE
+        f.site_uuid = ANY(:'site_uuids'::uuid[])
+        AND f.end_utc > :'start_utc'::timestamptz
+        AND f.start_utc < :'end_utc'::timestamptz
+        AND (
+            NULLIF(:'model_name', '') IS NULL
+            OR f.ml_model_uuid = ANY(ARRAY(
+                SELECT m.ml_model_uuid FROM ml_models AS m
+                WHERE m.name = NULLIF(:'model_name', '')
+            ))
+        )
+),
+
+-- the grids that the forecasts of a site lie on: usually one
+grid AS (
+    SELECT DISTINCT
+        f.site_uuid,
+        f.resolution_minutes,
+        f.phase
+    FROM forecast AS f
+),
+
+-- each reading in the slots that it touches, with the seconds that it lies in them
+touched AS (
+    SELECT
+        d.site_uuid,
+        d.resolution_minutes,
+        d.phase,
+        t.start_utc,
+        g.generation_power_kw,
+        date_part(
+            'epoch', LEAST(g.end_utc, t.start_utc + make_interval(mins => d.resolution_minutes)) - GREATEST(g.start_utc, t.start_utc)
+        ) AS seconds
+    FROM grid AS d
+    JOIN generation AS g ON g.site_uuid = d.site_uuid
+    CROSS JOIN
+        LATERAL generate_series(
+            date_bin(make_interval(mins => d.resolution_minutes), g.start_utc, timestamptz '2000-01-01T00:00Z' - d.phase),
+            g.end_utc - interval '1 microsecond',
+            make_interval(mins => d.resolution_minutes)
+        ) AS t (start_utc)
+    WHERE
+        g.start_utc >= :'start_utc'::timestamptz - interval '1 day'
+        AND g.start_utc < :'end_utc'::timestamptz + interval '1 day'
+),
+
+measured AS (
+    SELECT
+        t.site_uuid,
+        t.resolution_minutes,
+        t.phase,
+        t.start_utc,
+        sum(t.generation_power_kw * t.seconds) / sum(t.seconds) AS power_kw
+    FROM touched AS t
+    WHERE t.start_utc >= :'start_utc'::timestamptz AND t.start_utc < :'end_utc'::timestamptz
+    GROUP BY t.site_uuid, t.resolution_minutes, t.phase, t.start_utc
+    HAVING sum(t.seconds) >= t.resolution_minutes * 30
+),
+
+error AS (
+    SELECT
+        (date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
+        v.power_kw::double precision - m.power_kw AS kw,
+        (v.power_kw::double precision - m.power_kw) / NULLIF(s.capacity_kw, 0) AS share
+    FROM forecast AS f
+    CROSS JOIN
+        LATERAL (
+            SELECT
+                f.start_utc + make_interval(mins => f.resolution_minutes * (u.slot - 1)::integer) AS start_utc,
+                u.power_kw
+            FROM unnest(f.power_kw) WITH ORDINALITY AS u (power_kw, slot)
+            WHERE u.power_kw IS NOT NULL
+        ) AS v
+    JOIN measured AS m
+        ON
+            m.site_uuid = f.site_uuid
+            AND m.resolution_minutes = f.resolution_minutes
+            AND m.phase = f.phase
+            AND m.start_utc = v.start_utc
+    LEFT JOIN sites AS s ON s.site_uuid = f.site_uuid
+)
+
+SELECT
+    e.horizon_minutes,
+    count(*) AS count,
+    avg(e.kw) AS mean_error_kw,
+    avg(abs(e.kw)) AS mae_kw,
+    sqrt(avg(e.kw * e.kw)) AS rmse_kw,
+    avg(e.share) AS mean_error_share,
+    avg(abs(e.share)) AS mae_share,
+    sqrt(avg(e.share * e.share)) AS rmse_share
+FROM error AS e
+GROUP BY e.horizon_minutes
+ORDER BY e.horizon_minutes;

@@ -1,0 +1,7 @@
+-- Empties the staging table, for the next call of the transaction.
+--
+-- Parameters: none
+-- Result: none
+-- Index: none
+-- After: forecasts/insert_staging
+TRUNCATE pg_temp.forecasts_staging;

@@ -1,0 +1,55 @@
+-- The newest forecast (by timestamp_utc, then created_utc, then forecast_uuid) of each of some sites, whole, by site;
+-- nothing for a site that has none. Looks into the newest partition first, and into the next only where that one has
+-- nothing.
+--
+-- Parameters:
+--   site_uuids  uuid[]  the sites
+-- Result: Forecast
+--   forecast_uuid         uuid
+--   site_uuid             uuid
+--   timestamp_utc         timestamptz
+--   ml_model_uuid         uuid
+--   forecast_version      text
+--   created_utc           timestamptz
+--   start_utc             timestamptz
+--   resolution_minutes    integer
+--   power_kw              real[]
+--   probabilistic_levels  text[]
+--   probabilistic_kw      real[]
+--   end_utc               timestamptz
+-- Index: forecasts_key
+SELECT
+    f.forecast_uuid,
+    f.site_uuid,
+    f.timestamp_utc,
+    f.ml_model_uuid,
+    f.forecast_version,
+    f.created_utc,
+    f.start_utc,
+    f.resolution_minutes,
+    f.power_kw,
+    f.probabilistic_levels,
+    f.probabilistic_kw,
+    f.end_utc
+FROM (SELECT DISTINCT n.site_uuid FROM unnest(:'site_uuids'::uuid[]) AS n (site_uuid)) AS s
+CROSS JOIN
+    LATERAL (
+        SELECT
+            o.forecast_uuid,
+            o.site_uuid,
+            o.timestamp_utc,
+            o.ml_model_uuid,
+            o.forecast_version,
+            o.created_utc,
+            o.start_utc,
+            o.resolution_minutes,
+            o.power_kw,
+            o.probabilistic_levels,
+            o.probabilistic_kw,
+            o.end_utc
+        FROM forecasts AS o
+        WHERE o.site_uuid = s.site_uuid
+        ORDER BY o.timestamp_utc DESC, o.created_utc DESC, o.forecast_uuid DESC
+        LIMIT 1
+    ) AS f
+ORDER BY f.site_uuid;

@@ -1,0 +1,27 @@
+-- The values of a forecast, by start; slots without a value are left out.
+--
+-- Parameters:
+--   forecast_uuid  uuid  the forecast
+-- Result: ForecastValue
+--   start_utc             timestamptz
+--   end_utc               timestamptz
+--   forecast_power_kw     real
+--   horizon_minutes       integer
+--   probabilistic_values  jsonb
+--   timestamp_utc         timestamptz
+--   created_utc           timestamptz
+--   forecast_uuid         uuid
+-- Index: forecasts_forecast_uuid_idx
+SELECT
+    v.start_utc,
+    v.end_utc,
+    v.forecast_power_kw,
+    v.horizon_minutes,
+    v.probabilistic_values,
+    f.timestamp_utc,
+    f.created_utc,
+    f.forecast_uuid
+FROM forecast_values AS v
+JOIN forecasts AS f ON f.forecast_uuid = v.forecast_uuid
+WHERE f.forecast_uuid = :'forecast_uuid'::uuid
+ORDER BY v.start_utc;

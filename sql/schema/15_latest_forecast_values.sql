@@ -1,0 +1,148 @@
+-- What several questions have in common: for each site and each target start, the value of the newest forecast that has one.
+CREATE OR REPLACE FUNCTION latest_forecast_values(
+    asked_sites uuid[],
+    from_utc timestamptz,
+    before_utc timestamptz,
+    created_before timestamptz,
+    min_horizon_minutes integer,
+    model_name text,
+    day_ahead_hour integer DEFAULT NULL,
+    day_ahead_timezone text DEFAULT NULL
+) RETURNS TABLE (
+    site_uuid uuid,
+    start_utc timestamptz,
+    end_utc timestamptz,
+    forecast_power_kw real,
+    horizon_minutes integer,
+    probabilistic_values jsonb,
+    timestamp_utc timestamptz,
+    created_utc timestamptz,
+    forecast_uuid uuid
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
+    -- 1. candidates: which target starts each forecast may answer for; from the index alone, no array is opened
+    WITH candidate AS MATERIALIZED (
+        SELECT
+            f.site_uuid,
+            f.timestamp_utc,
+            f.created_utc,
+            f.forecast_uuid,
+            f.start_utc,
+            f.resolution_minutes,
+            f.gaps,
+            date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase,
+            tstzrange(LEAST(r.first_utc, r.past_utc), r.past_utc) AS reach
+        FROM forecasts AS f
+        CROSS JOIN LATERAL (
+            SELECT
+                GREATEST(
+                    f.start_utc,
+                    from_utc,
+                    f.timestamp_utc + make_interval(mins => min_horizon_minutes),
+                    -- midnight of the first day whose day before had not struck that hour when the forecast was made
+                    (
+                        date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                        + CASE
+                            WHEN
+                                f.created_utc < (
+                                    date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                                    + make_interval(hours => day_ahead_hour)
+                                ) AT TIME ZONE day_ahead_timezone THEN interval '1 day'
+                            ELSE interval '2 days'
+                        END
+                    ) AT TIME ZONE day_ahead_timezone
+                ) AS first_utc,
+                LEAST(f.end_utc, before_utc) AS past_utc
+        ) AS r
+        WHERE
+            f.site_uuid = ANY(asked_sites)
+            AND f.end_utc > from_utc
+            AND f.start_utc < before_utc
+            AND f.created_utc < latest_forecast_values.created_before
+            AND (
+                latest_forecast_values.model_name IS NULL
+                OR f.ml_model_uuid = ANY(ARRAY(SELECT m.ml_model_uuid FROM ml_models AS m WHERE m.name = latest_forecast_values.model_name))
+            )
+    ),
+
+    -- 2. what the newest forecast and the next newer one of the same grid leave over. Each slot of theirs outside of their gaps
+    -- has a value, which wins. Leaving over too much does no harm: step 4 decides.
+    piece AS MATERIALIZED (
+        SELECT
+            c.site_uuid,
+            c.timestamp_utc,
+            c.created_utc,
+            c.forecast_uuid,
+            c.start_utc,
+            c.resolution_minutes,
+            l.rest,
+            CASE WHEN isempty(l.rest) THEN 0 ELSE 1 END AS is_left
+        FROM (
+            SELECT
+                n.*,
+                CASE
+                    WHEN row_number() OVER newer > 1
+                    THEN first_value(tstzmultirange(n.reach) - COALESCE(n.gaps, '{}')) OVER newer
+                END AS newest,
+                lag(tstzmultirange(n.reach) - COALESCE(n.gaps, '{}')) OVER newer AS next_newer
+            FROM candidate AS n
+            WINDOW newer AS (
+                PARTITION BY n.site_uuid, n.resolution_minutes, n.phase
+                ORDER BY n.timestamp_utc DESC, n.created_utc DESC, n.forecast_uuid DESC
+            )
+        ) AS c
+        CROSS JOIN LATERAL (
+            SELECT tstzmultirange(c.reach) - COALESCE(c.newest, '{}') - COALESCE(c.next_newer, '{}') AS rest
+        ) AS l
+    )
+
+    -- 4. of the values of one target start that of the newest forecast
+    SELECT DISTINCT ON (p.site_uuid, v.start_utc)
+        p.site_uuid,
+        v.start_utc,
+        v.start_utc + make_interval(mins => p.resolution_minutes) AS end_utc,
+        v.power_kw AS forecast_power_kw,
+        (date_part('epoch', v.start_utc - p.timestamp_utc) / 60)::integer AS horizon_minutes,
+        v.probabilistic_values,
+        p.timestamp_utc,
+        p.created_utc,
+        p.forecast_uuid
+    -- 3. only what is left is read from the arrays
+    FROM piece AS p
+    CROSS JOIN LATERAL (
+        SELECT
+            o.power_kw,
+            o.probabilistic_levels,
+            o.probabilistic_kw
+        FROM forecasts AS o
+        WHERE
+            o.site_uuid = p.site_uuid
+            AND o.timestamp_utc = p.timestamp_utc
+            AND o.forecast_uuid = p.forecast_uuid
+        LIMIT 1  -- there is but one; so it is looked up, never hashed
+    ) AS f
+    CROSS JOIN LATERAL unnest(p.rest) AS stretch
+    CROSS JOIN LATERAL (
+        SELECT
+            ceil(date_part('epoch', lower(stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS first_slot,
+            ceil(date_part('epoch', upper(stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS past_slot
+    ) AS s
+    CROSS JOIN LATERAL (
+        SELECT
+            u.power_kw,
+            p.start_utc + make_interval(mins => p.resolution_minutes * (s.first_slot + u.n - 1)::integer) AS start_utc,
+            (
+                SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][s.first_slot + u.n])
+                FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+                WHERE f.probabilistic_kw[l.n][s.first_slot + u.n] IS NOT NULL
+            ) AS probabilistic_values
+        FROM unnest(f.power_kw[s.first_slot + 1 : s.past_slot]) WITH ORDINALITY AS u (power_kw, n)
+        WHERE u.power_kw IS NOT NULL
+    ) AS v
+    WHERE p.is_left = 1  -- an equality, of which the planner expects few rows: most forecasts are hidden by newer ones
+    ORDER BY p.site_uuid, v.start_utc, p.timestamp_utc DESC, p.created_utc DESC, p.forecast_uuid DESC
+$$;
+COMMENT ON FUNCTION latest_forecast_values(uuid[], timestamptz, timestamptz, timestamptz, integer, text, integer, text) IS
+'For each site and each target start in [from_utc, before_utc) the value of the newest forecast (timestamp_utc, created_utc, '
+'forecast_uuid) that has one, among those created before created_before, made at least min_horizon_minutes ahead (NULL: any), '
+'of the named model (NULL: any), and, with a day_ahead_hour, created before that hour of the day before the target day';
