@@ -15,16 +15,16 @@ import pandas as pd
 
 from .copy import Type, decode
 from .errors import InvalidInput
-from .frames import _each_unique as each_unique
+from .frames import _LAST_US as LAST_US
+from .frames import _UNIX_TO_2000_US as UNIX_TO_2000_US
 from .frames import _column as column_of
+from .frames import _datetime as datetime_of
+from .frames import _each_unique as each_unique
 from .frames import _powers as powers
 from .frames import _refuse as refuse
 from .frames import _times as times
 from .frames import _uuid as uuid_of
 from .frames import _uuid_objects as uuid_objects
-from .frames import _datetime as datetime_of
-from .frames import _LAST_US as LAST_US
-from .frames import _UNIX_TO_2000_US as UNIX_TO_2000_US
 from .inputs import as_text, as_utc, as_uuid
 
 __all__ = ["LATEST", "NewForecast", "forecasts", "latest_frame"]
@@ -267,7 +267,7 @@ class _Table:
         if named:
             raise InvalidInput(f"given as columns ({', '.join(named)}) too", column="probabilistic_values")
         cells = column_of(self._frame, "probabilistic_values").tolist()
-        kinds = np.array([isinstance(cell, dict) or cell is None or cell is pd.NA or cell != cell for cell in cells])
+        kinds = np.array([isinstance(cell, dict) or (pd.api.types.is_scalar(cell) and pd.isna(cell)) for cell in cells])
         refuse(~kinds, "probabilistic_values", "a dict of numbers is wanted")
         names = {as_text(name, "probabilistic_values") for cell in cells if isinstance(cell, dict) for name in cell}
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, get_args
 from uuid import UUID
@@ -53,10 +53,10 @@ class Forecasts:
         (whole minutes) and lie on one grid; they may leave slots out, and come in any order.
 
         Args:
-            frame: a row a value: `site_uuid`, `timestamp_utc`, `start_utc`, `end_utc`, `forecast_power_kw` (finite; seven
-                digits are kept), and optionally `forecast_version`, `model_name`, `model_version`, `created_utc`,
-                `horizon_minutes` (which must agree with the times) and probabilistic values in kW: columns `p10`, `p50`,
-                any `pNN`, or one column `probabilistic_values` of dicts. Others are passed over.
+            frame: a row a value: `site_uuid`, `timestamp_utc`, `start_utc`, `end_utc`, `forecast_power_kw` (finite;
+                seven digits are kept), and optionally `forecast_version`, `model_name`, `model_version`,
+                `created_utc`, `horizon_minutes` (which must agree with the times) and probabilistic values in kW:
+                columns `p10`, `p50`, any `pNN`, or one column `probabilistic_values` of dicts. Others are passed over.
             on_conflict: what happens to a forecast of a key that is stored. `replace`: it takes the place of the stored
                 one, which keeps its `forecast_uuid`; an equal one is skipped. `ignore`: the stored one stays. `error`:
                 nothing is written.
@@ -126,8 +126,8 @@ class Forecasts:
     ) -> dict[UUID, list[ForecastValue]]:
         """For each target start the value of the newest forecast that has one.
 
-        The newest is that of the newest `timestamp_utc`, then `created_utc`, then the greatest `forecast_uuid`. An older
-        forecast still supplies the target starts that newer ones leave out.
+        The newest is that of the newest `timestamp_utc`, then `created_utc`, then the greatest `forecast_uuid`. An
+        older forecast still supplies the target starts that newer ones leave out.
 
         Args:
             site_uuids: the sites; None: all that there are, an empty list: none.
@@ -158,8 +158,8 @@ class Forecasts:
         """The same as a frame, without probabilistic values, by site and start, and faster.
 
         Returns:
-            `site_uuid` (object: UUID), `start_utc`, `end_utc`, `forecast_power_kw` (float32), `horizon_minutes` (int32),
-            `timestamp_utc`, `created_utc` and `forecast_uuid`; the times are `datetime64[us, UTC]`.
+            `site_uuid` (object: UUID), `start_utc`, `end_utc`, `forecast_power_kw` (float32), `horizon_minutes`
+            (int32), `timestamp_utc`, `created_utc` and `forecast_uuid`; the times are `datetime64[us, UTC]`.
         """
         asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
         with self._session.call() as call:
@@ -287,8 +287,8 @@ class Forecasts:
     ) -> pd.DataFrame:
         """How far forecasts were off, for each horizon, all sites together.
 
-        The error of a value is forecast - generation; the generation of its slot is the mean of the readings that lie in
-        it, weighted by how long they do, and a slot counts only where they cover at least half of it. All forecasts
+        The error of a value is forecast - generation; the generation of its slot is the mean of the readings that lie
+        in it, weighted by how long they do, and a slot counts only where they cover at least half of it. All forecasts
         count, not only the latest.
 
         Args:

@@ -138,8 +138,8 @@ class Forecast(_Row):
     """A forecast, whole.
 
     Value i (from 0) covers `start_utc + i * resolution` (included) up to `+ (i + 1) * resolution` (not included), None
-    where the forecast has no value for that slot. `probabilistic_kw` has a list for each of `probabilistic_levels`, such
-    as p10, with a value for each slot.
+    where the forecast has no value for that slot. `probabilistic_kw` has a list for each of `probabilistic_levels`,
+    such as p10, with a value for each slot.
     """
 
     forecast_uuid: UUID
