@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .inputs import as_text, window
-from .lookups import find_user
+from .inputs import as_optional_text, as_text, window
+from .lookups import find_user, still_there
 from .models import ApiRequest
 from .session import Session
 
@@ -21,7 +21,7 @@ class ApiRequests:
     def create(self, url: str, *, email: str | None = None) -> ApiRequest:
         """Note a request; without an email it is nobody's."""
         address = as_text(url, "url")
-        with self._session.call() as call:
+        with self._session.call() as call, still_there():
             if email is not None:
                 find_user(call, email)
             return call.one(ApiRequest, "api_requests/create", url=address, email=email or "")
@@ -49,7 +49,7 @@ class ApiRequests:
             include: only those with this in their url.
             exclude: only those without this in their url.
         """
-        parts = {"include": as_text(include or "", "include"), "exclude": as_text(exclude or "", "exclude")}
+        parts = {"include": as_optional_text(include, "include"), "exclude": as_optional_text(exclude, "exclude")}
         bounds = window(start_utc, end_utc)
         with self._session.call() as call:
             find_user(call, email)

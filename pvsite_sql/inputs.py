@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import pandas as pd
 
 from .errors import InvalidInput
 
-__all__ = ["as_integer", "as_text", "as_utc", "as_uuid", "as_uuids", "window"]
+__all__ = ["as_filter", "as_integer", "as_optional_text", "as_text", "as_utc", "as_uuid", "as_uuids", "window"]
 
 
 def as_uuid(value: UUID | str, name: str) -> UUID:
@@ -24,9 +25,12 @@ def as_uuid(value: UUID | str, name: str) -> UUID:
         return value
     if isinstance(value, str):
         try:
-            return UUID(value)
+            found = UUID(value)
         except ValueError:
             pass
+        else:
+            if found.hex in value.replace("-", "").lower():  # UUID() passes over blanks and underscores in a number
+                return found
     raise InvalidInput(f"not a uuid: {value!r}", column=name)
 
 
@@ -56,15 +60,31 @@ def as_text(value: str, name: str) -> str:
     return value
 
 
+def as_optional_text(value: str | None, name: str) -> str:
+    """The same, None as the empty text that stands for it in the query files."""
+    return "" if value is None else as_text(value, name)
+
+
+def as_filter(value: str | None, name: str) -> str:
+    """The same for a filter, whose empty text would let everything pass and is therefore `InvalidInput`."""
+    if value == "":
+        raise InvalidInput("an empty text; None is how to leave it out", column=name)
+    return as_optional_text(value, name)
+
+
 def as_integer(value: int, name: str) -> int:
     """An integer that PostgreSQL's type of that name can hold.
 
     Raises:
         InvalidInput: it is none, or outside of 32 bits.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not -(2**31) <= value < 2**31:
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)  # numpy's integers too
+    except TypeError:
+        number = None
+    if number is None or not -(2**31) <= number < 2**31:
         raise InvalidInput(f"an integer of 32 bits is wanted, not {value!r}", column=name)
-    return value
+    return number
 
 
 def as_utc(value: datetime, name: str) -> datetime:
@@ -76,10 +96,12 @@ def as_utc(value: datetime, name: str) -> datetime:
     if isinstance(value, pd.Timestamp):
         if value.nanosecond:
             raise InvalidInput("a time with a fraction of a microsecond", column=name)
-        value = value.to_pydatetime()
+        try:
+            value = value.to_pydatetime()
+        except ValueError:
+            raise InvalidInput(f"a time outside of the calendar: {value}", column=name) from None
     if not isinstance(value, datetime) or pd.isna(value):
-        what = "a date without a time" if isinstance(value, date) else repr(value)
-        raise InvalidInput(f"a time (datetime) is wanted, not {what}", column=name)
+        raise InvalidInput(f"a time (datetime) is wanted, not {value!r}", column=name)
     if value.tzinfo is None:
         return value.replace(tzinfo=UTC)
     try:

@@ -6,7 +6,7 @@ import builtins
 from uuid import UUID
 
 from .inputs import as_uuid
-from .lookups import find_site
+from .lookups import find_site, still_there
 from .models import Inverter
 from .session import Session
 
@@ -22,7 +22,7 @@ class Inverters:
     def create(self, *, site_uuid: UUID | str) -> Inverter:
         """Make an inverter at a site."""
         uuid = as_uuid(site_uuid, "site_uuid")
-        with self._session.call() as call:
+        with self._session.call() as call, still_there():
             find_site(call, uuid)
             return call.one(Inverter, "inverters/create", site_uuid=uuid)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from .inputs import as_text
+from .inputs import as_optional_text, as_text
 from .models import MlModel
 from .session import Session
 
@@ -27,8 +27,8 @@ class MlModels:
         """
         parameters = {
             "name": as_text(name, "name"),
-            "version": as_text(version or "", "version"),
-            "description": as_text(description or "", "description"),
+            "version": as_optional_text(version, "version"),
+            "description": as_optional_text(description, "description"),
         }
         with self._session.call() as call:
             return call.got_or_made(MlModel, "ml_models/get_or_create", **parameters)

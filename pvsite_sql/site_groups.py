@@ -7,7 +7,7 @@ from uuid import UUID
 
 from .errors import ConstraintError, MissingReference
 from .inputs import as_integer, as_text, as_uuid
-from .lookups import find_site, find_site_group
+from .lookups import find_site, find_site_group, still_there
 from .models import Site, SiteGroup, User
 from .session import Session
 
@@ -65,7 +65,7 @@ class SiteGroups:
     def add_site(self, name: str, *, site_uuid: UUID | str) -> builtins.list[Site]:
         """Put a site into a group, where it may stand already; returns the group's sites, by site_uuid."""
         uuid = as_uuid(site_uuid, "site_uuid")
-        with self._session.call() as call:
+        with self._session.call() as call, still_there():
             find_site_group(call, name)
             find_site(call, uuid)
             call.run("site_groups/add_site", site_group_name=name, site_uuid=uuid)

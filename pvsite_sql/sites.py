@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable
-from typing import Annotated, Literal, Unpack
+from typing import Annotated, Literal, Unpack, get_args
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from .errors import InvalidInput, MissingReference, NotFound
-from .inputs import as_integer, as_text, as_uuid, as_uuids
+from .inputs import as_filter, as_integer, as_text, as_uuid, as_uuids
 from .lookups import find_site, find_user
 from .models import LatitudeLongitudeLimits, Site
 from .session import Session
 
-__all__ = ["SiteFields", "Sites"]
+__all__ = ["AssetType", "SiteFields", "Sites"]
 
+AssetType = Literal["pv", "wind"]
+_Text = Annotated[str, Field(strict=True)]  # no bytes
 _Integer = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
 
@@ -27,12 +29,12 @@ class SiteFields(TypedDict, total=False):
 
     client_uuid: UUID | None
     client_site_id: _Integer | None
-    client_site_name: str | None
-    country: str
-    region: str | None
-    dno: str | None
-    gsp: str | None
-    asset_type: Literal["pv", "wind"]
+    client_site_name: _Text | None
+    country: _Text
+    region: _Text | None
+    dno: _Text | None
+    gsp: _Text | None
+    asset_type: AssetType
     active: bool
     orientation: float | None
     tilt: float | None
@@ -91,8 +93,8 @@ class Sites:
                 Site,
                 "sites/get_by_client_site_id",
                 client_site_id=as_integer(client_site_id, "client_site_id"),
-                client_site_name=as_text(client_site_name or "", "client_site_name"),
-                client_name=as_text(client_name or "", "client_name"),
+                client_site_name=as_filter(client_site_name, "client_site_name"),
+                client_name=as_filter(client_name, "client_name"),
             )
         if found is None:
             raise NotFound(f"no site with client_site_id {client_site_id} of {client_site_name or client_name!r}")
@@ -111,16 +113,24 @@ class Sites:
         site_uuids: Iterable[UUID | str] | None = None,
         *,
         country: str | None = None,
-        asset_type: Literal["pv", "wind"] | None = None,
+        asset_type: AssetType | None = None,
         active: bool | None = None,
         client_name: str | None = None,
     ) -> builtins.list[Site]:
-        """The sites that fit every filter given, by site_uuid; `site_uuids` None: any, an empty list: none."""
+        """The sites that fit every filter given, by site_uuid; `site_uuids` None: any, an empty list: none.
+
+        Raises:
+            InvalidInput: a filter that no site could fit, or an empty text.
+        """
+        if asset_type is not None and asset_type not in get_args(AssetType):
+            raise InvalidInput(f"pv or wind, not {asset_type!r}", column="asset_type")
+        if active not in (None, True, False):
+            raise InvalidInput(f"True or False, not {active!r}", column="active")
         filters = {
-            "country": as_text(country or "", "country"),
-            "asset_type": as_text(asset_type or "", "asset_type"),
+            "country": as_filter(country, "country"),
+            "asset_type": asset_type or "",
             "active": "" if active is None else str(bool(active)),
-            "client_name": as_text(client_name or "", "client_name"),
+            "client_name": as_filter(client_name, "client_name"),
         }
         if site_uuids is None:
             with self._session.call() as call:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import builtins
 
+from .errors import MissingReference
 from .inputs import as_text
-from .lookups import find_site_group, find_user
+from .lookups import find_site_group, find_user, still_there
 from .models import User
 from .session import Session
 
@@ -32,8 +33,12 @@ class Users:
 
         Safe for any number of concurrent callers; a group of that name that is left over is used again.
         """
-        with self._session.call() as call:
-            return call.got_or_made(User, "users/get_or_create", email=as_text(email, "email"))
+        while True:
+            try:
+                with self._session.call() as call:
+                    return call.got_or_made(User, "users/get_or_create", email=as_text(email, "email"))
+            except MissingReference:  # another deleted the group that was left over: it is made anew
+                continue
 
     def list(self) -> builtins.list[User]:
         """All users, by email."""
@@ -46,13 +51,13 @@ class Users:
         Raises:
             Duplicate: there is a user of that email.
         """
-        with self._session.call() as call:
+        with self._session.call() as call, still_there():
             find_site_group(call, site_group_name)
             return call.one(User, "users/create", email=as_text(email, "email"), site_group_name=site_group_name)
 
     def set_site_group(self, email: str, *, site_group_name: str) -> User:
         """Move a user into another group; returns the user."""
-        with self._session.call() as call:
+        with self._session.call() as call, still_there():
             find_user(call, email)
             find_site_group(call, site_group_name)
             return call.one(User, "users/set_site_group", email=email, site_group_name=site_group_name)
