@@ -24,7 +24,8 @@ __all__ = ["apply", "ensure_months_ahead", "yoyo_uri"]
 def yoyo_uri(conninfo: str) -> str:
     """The URI that yoyo wants, of whatever libpq takes."""
     options = {key: str(value) for key, value in conninfo_to_dict(conninfo).items() if value is not None}
-    return f"postgresql+psycopg:///?{urlencode(options, quote_via=quote)}"
+    # no slash before the question mark: yoyo would take it for a database without a name, and pass PGDATABASE over
+    return f"postgresql+psycopg://?{urlencode(options, quote_via=quote)}"
 
 
 def apply(conninfo: str) -> list[str]:
@@ -34,15 +35,21 @@ def apply(conninfo: str) -> list[str]:
         the ids of those that were applied, in their order.
 
     Raises:
-        PvsiteSqlError: the package was installed without its migrations.
+        PvsiteSqlError: the package was installed without its migrations, or yoyo has no right to make its tables.
     """
     migrations = yoyo.read_migrations(str(folder("migrations")))
     if not packaged_migrations() or len(migrations) != len(packaged_migrations()):
         raise PvsiteSqlError(f"no migrations in {folder('migrations')}: the package is not installed whole")
-    with _user_name(), yoyo.get_backend(yoyo_uri(conninfo)) as backend, backend.lock():
-        lacking = backend.to_apply(migrations)
-        backend.apply_migrations(lacking)
-        return [migration.id for migration in lacking]
+    try:
+        with _user_name(), yoyo.get_backend(yoyo_uri(conninfo)) as backend, backend.lock():
+            lacking = backend.to_apply(migrations)
+            backend.apply_migrations(lacking)
+            return [migration.id for migration in lacking]
+    except psycopg.errors.UndefinedTable as error:
+        if "yoyo_lock" not in str(error):
+            raise
+        # yoyo passes over a refusal to make the table of its lock, and looks for it in vain
+        raise PvsiteSqlError("the user may not create tables in the schema that search_path leads to") from error
 
 
 def ensure_months_ahead(conninfo: str) -> list[str]:

@@ -1,0 +1,185 @@
+"""The command line: `pvsite-sql migrate | check | demo`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import psycopg
+import yoyo.exceptions
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from . import __version__
+from . import check as checks
+from . import migrate as migrations
+from .errors import PvsiteSqlError
+from .session import Call
+
+try:
+    import typer
+
+    from . import demo as demonstration
+except ModuleNotFoundError as missing:
+    if missing.name not in ("typer", "rich"):
+        raise
+    raise SystemExit('pvsite-sql needs typer, which an extra brings: pip install "pvsite_sql[cli]"') from None
+
+__all__ = ["main"]
+
+_CONNECT_TIMEOUT_S = 10
+
+app = typer.Typer(
+    help="Solar sites, their measured generation and their forecasts in PostgreSQL.",
+    epilog="Exit codes: 0 all is well, 1 something is amiss (it is said in a sentence), 2 wrong use.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Dsn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DSN",
+        envvar="PVSITE_SQL_DSN",
+        help="The database, as libpq takes it: postgresql://user@host/name or 'host=... dbname=...'; "
+        "'' takes PGHOST, PGSERVICE and the like.",
+    ),
+]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it so
+    if wanted:
+        typer.echo(f"pvsite-sql {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(short_help="Apply the migrations, make the months ahead.")
+def migrate(dsn: _Dsn = None) -> None:
+    """Apply the migrations that the database lacks, and make the partitions of this month and the next three.
+
+    Prints what was done, a line each.
+    """
+    conninfo = _checked(dsn)
+    applied = migrations.apply(conninfo)
+    for migration in applied:
+        typer.echo(f"{migration} applied")
+    if not applied:
+        typer.echo("Nothing to apply.")
+    for partition in migrations.ensure_months_ahead(conninfo):
+        typer.echo(f"{partition} made")
+
+
+@app.command(short_help="Say what a deploy has left to do.")
+def check(dsn: _Dsn = None) -> None:
+    """See that the server answers, every migration is applied, and this month and the next three have partitions.
+
+    Prints a sentence for each thing that is amiss, and then exits with 1. Changes nothing.
+    """
+    conninfo = _checked(dsn)
+    if "PGCONNECT_TIMEOUT" not in os.environ:
+        patient: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, **conninfo_to_dict(conninfo)}
+        conninfo = make_conninfo(**patient)
+    try:
+        connection = psycopg.connect(conninfo)
+    except psycopg.OperationalError as error:
+        found = [f"No connection: {_sentence(error)}"]
+    else:
+        with connection:
+            found = checks.findings(Call(connection))
+    for finding in found:
+        typer.echo(finding)
+    if found:
+        raise typer.Exit(1)
+    last = checks.months_ahead()[-1]
+    typer.echo(f"All is well: every migration is applied, and there are partitions up to {last:%B %Y}.")
+
+
+@app.command(short_help="Show it all with measured readings, in a database of its own.")
+def demo(
+    *,
+    dsn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DSN",
+            help="A server to use instead of one that is started for the demo: it makes a database of its own there "
+            "and drops it at the end. PVSITE_SQL_DSN is not looked at.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The picture, a PNG. Else ./pvsite-sql-demo.png, or in a temporary folder."
+        ),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the database until Ctrl-C; say how to open it.")] = False,
+) -> None:
+    """Show what the package does, with measured readings, in a database of its own that is gone afterwards.
+
+    Prints what users see and the energy of each day, and draws a week; the last line is the path of the picture.
+    """
+    if dsn is not None:
+        _checked(dsn)
+    demonstration.run(dsn, output=output, keep=keep)
+
+
+def main() -> None:
+    """Run the command line; every end of it is a SystemExit."""
+    signals: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> NoReturn:
+        signals.append(number)
+        raise KeyboardInterrupt  # on which psycopg cancels the query under way, so that clean-up can use the connection
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+            signal.signal(getattr(signal, name), interrupt)
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its warnings on a Ctrl-C; errors are raised anyway
+    try:
+        app(prog_name="pvsite-sql")
+    except (PvsiteSqlError, psycopg.Error, yoyo.exceptions.LockTimeout) as error:
+        _fail(_sentence(error), 1)
+    finally:
+        if signals:
+            sys.exit(128 + signals[0])
+
+
+def _checked(dsn: str | None) -> str:
+    if dsn is None:
+        _fail("No database is named: give --dsn, or set PVSITE_SQL_DSN.", 2)
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:  # whose text may show the password
+        _fail("The DSN is not one of libpq's, such as postgresql://user@host/name or 'host=... dbname=...'.", 2)
+    return dsn
+
+
+def _sentence(error: Exception) -> str:
+    said = str(error).strip()
+    if isinstance(error, psycopg.Error):
+        said = " ".join([error.diag.message_primary or " ".join(said.split()), *getattr(error, "__notes__", ())])
+    return said or type(error).__name__
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(sentence, err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The command line, run as people run it: real processes against real servers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+import pvsite_sql
+from pvsite_sql import check, migrate
+
+PACKAGES = Path(pvsite_sql.__file__).resolve().parents[1]
+SCRIPT = shutil.which("pvsite-sql", path=Path(sys.executable).parent)
+COMMAND = [SCRIPT] if SCRIPT else [sys.executable, "-m", "pvsite_sql.cli"]  # a bare checkout has no script
+TABLES = ("generation", "forecasts")
+
+
+@contextmanager
+def started(*arguments, command=COMMAND, cwd=None, stdout=subprocess.PIPE, **environment):
+    """A running `pvsite-sql`, without the settings of whoever runs the tests; a name of the environment may be None."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PVSITE_SQL_DSN"))}
+    changed = {**inherited, "PYTHONPATH": str(PACKAGES), "COLUMNS": "80", **environment}
+    options = {"cwd": cwd, "env": {name: value for name, value in changed.items() if value is not None}}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of `pytest &` would not see Ctrl-C
+    try:
+        child = subprocess.Popen(
+            [*command, *map(str, arguments)], stdout=stdout, stderr=subprocess.PIPE, text=True, **options
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def run(*arguments, **options):
+    """Run it to its end: exit code, stdout, stderr."""
+    with started(*arguments, **options) as child:
+        out, err = child.communicate(timeout=60)
+        return child.returncode, out, err
+
+
+def until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def drop_partition(dsn, table, month):
+    with psycopg.connect(dsn) as connection:
+        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(f"{table}_p{month:%Y_%m}")))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def slow(server):
+    """Migrations that give up after ten seconds: they wait while the other tests of this module run."""
+    place = {"host": server.host, "port": server.port, "user": server.user, "password": server.password or None}
+    with ExitStack() as stack:
+        maintenance = make_conninfo(**place, dbname=server.maintenance_dbname)
+        connection = stack.enter_context(psycopg.connect(maintenance, autocommit=True))
+
+        def database(name):
+            quoted = sql.Identifier(name)
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(quoted))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(quoted))
+            stack.callback(connection.execute, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
+            return make_conninfo(**place, dbname=name)
+
+        locked, forbidden = database("pvsite_sql_locked"), database("pvsite_sql_forbidden")
+        migrate.apply(locked)
+        with psycopg.connect(locked) as other:
+            other.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)")
+        with psycopg.connect(forbidden) as other:
+            other.execute("DROP SCHEMA public")
+        yield {
+            "locked": stack.enter_context(started("migrate", "--dsn", locked)),
+            "forbidden": stack.enter_context(started("migrate", "--dsn", forbidden)),
+        }
+
+
+def test_help_names_the_commands_and_the_variable():
+    with started("--help") as whole, started("check", "--help") as one:
+        out, _ = whole.communicate(timeout=60)
+        assert whole.returncode == 0
+        for command in ("migrate", "check", "demo"):
+            assert f"\n  {command} " in out
+        assert max(map(len, out.splitlines())) <= 80
+        out, _ = one.communicate(timeout=60)
+        assert one.returncode == 0
+        assert "--dsn" in out
+        assert "PVSITE_SQL_DSN" in out
+
+
+def test_version():
+    assert run("--version") == (0, f"pvsite-sql {pvsite_sql.__version__}\n", "")
+
+
+def test_a_database_from_empty_to_well(empty_dsn):
+    assert run("check", PVSITE_SQL_DSN=empty_dsn) == (
+        1,
+        "".join(
+            f"Migration {name} is not applied: run `pvsite-sql migrate`.\n" for name in check.packaged_migrations()
+        ),
+        "",
+    )
+
+    months = check.months_ahead()
+    made = "".join(f"{table}_p{month:%Y_%m} made\n" for table in TABLES for month in months)
+    applied = "".join(f"{name} applied\n" for name in check.packaged_migrations())
+    assert run("migrate", PVSITE_SQL_DSN=empty_dsn) == (0, applied + made, "")
+    assert "0001.initial-schema applied" in applied
+
+    code, out, err = run("check", "--dsn", empty_dsn, PVSITE_SQL_DSN="host=/nowhere")  # the option goes first
+    assert (code, err) == (0, "")
+    assert out == (f"All is well: every migration is applied, and there are partitions up to {months[-1]:%B %Y}.\n")
+    assert run("migrate", "--dsn", empty_dsn) == (0, "Nothing to apply.\n", "")
+
+
+def test_a_missing_month_is_found_and_made(dsn):
+    migrate.ensure_months_ahead(dsn)
+    month = check.months_ahead()[2]
+    for table in TABLES:
+        drop_partition(dsn, table, month)
+    said = [f"The table {table} has no partition for {month:%B %Y}: run `pvsite-sql migrate`.\n" for table in TABLES]
+    assert run("check", "--dsn", dsn) == (1, "".join(said), "")
+    made = [f"{table}_p{month:%Y_%m} made\n" for table in TABLES]
+    assert run("migrate", "--dsn", dsn) == (0, "Nothing to apply.\n" + "".join(made), "")
+    assert run("check", "--dsn", dsn)[0] == 0
+
+
+def test_an_empty_dsn_means_the_environment_of_libpq(dsn):
+    known = conninfo_to_dict(dsn)
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    code, out, err = run("migrate", "--dsn", "", **{names[key]: str(value) for key, value in known.items()})
+    assert (code, err) == (0, "")
+    assert out.startswith("Nothing to apply.\n")
+
+
+def test_without_a_database_it_says_how_to_name_one():
+    with started("migrate") as first, started("check", PVSITE_SQL_DSN="") as second:
+        for child in (first, second):
+            said = "No database is named: give --dsn, or set PVSITE_SQL_DSN.\n"
+            assert child.communicate(timeout=60) == ("", said)
+            assert child.returncode == 2
+
+
+def test_what_is_no_dsn_is_refused_without_showing_it():
+    dsn = "postgresql+psycopg://someone:secret@host/name"
+    with ExitStack() as stack:
+        for child in [stack.enter_context(started(name, "--dsn", dsn)) for name in ("migrate", "check", "demo")]:
+            out, err = child.communicate(timeout=60)
+            assert (child.returncode, out) == (2, "")
+            assert err.startswith("The DSN is not one of libpq's")
+            assert len(err.splitlines()) == 1
+            assert "secret" not in err
+
+
+def test_an_unreachable_server_is_a_finding(tmp_path):
+    code, out, err = run("check", "--dsn", f"host={tmp_path}")
+    assert (code, err) == (1, "")
+    assert out.startswith("No connection: ")
+    assert str(tmp_path) in out
+    assert len(out.splitlines()) == 1
+
+
+def test_a_database_that_there_is_not_is_a_finding(dsn):
+    code, out, err = run("check", "--dsn", make_conninfo(dsn, dbname="no such database"))
+    assert (code, err) == (1, "")
+    assert out.startswith("No connection: ")
+    assert 'database "no such database" does not exist' in out
+
+
+def test_an_unreachable_server_fails_a_migration_in_one_sentence(tmp_path):
+    code, out, err = run("migrate", "--dsn", f"host={tmp_path}")
+    assert (code, out) == (1, "")
+    assert str(tmp_path) in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_partition_that_cannot_be_had_is_one_sentence_that_names_the_file(dsn):
+    migrate.ensure_months_ahead(dsn)
+    drop_partition(dsn, "generation", check.months_ahead()[0])
+    with psycopg.connect(dsn) as connection:
+        connection.execute("LOCK TABLE generation IN SHARE UPDATE EXCLUSIVE MODE")
+        code, out, err = run("migrate", "--dsn", dsn)
+    assert (code, out) == (1, "Nothing to apply.\n")
+    assert "lock timeout" in err
+    assert "ensure.sql" in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_migration_that_is_stopped_gives_its_lock_back(empty_dsn, number):
+    with psycopg.connect(empty_dsn) as connection, psycopg.connect(empty_dsn, autocommit=True) as looking:
+        connection.execute("CREATE TABLE clients (client_uuid uuid)")  # uncommitted: the migration waits for it
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        with started("migrate", "--dsn", empty_dsn) as child:
+            until(lambda: looking.execute(waits).fetchone() == (1,) or child.poll() is not None)
+            assert looking.execute("SELECT count(*) FROM yoyo_lock").fetchone() == (1,)
+            child.send_signal(number)
+            out, err = child.communicate(timeout=20)
+        assert (child.returncode, out, err) == (128 + number, "", "")
+        assert looking.execute("SELECT count(*) FROM yoyo_lock").fetchone() == (0,)
+        assert looking.execute(waits).fetchone() == (0,)
+        connection.rollback()
+    assert migrate.apply(empty_dsn) == check.packaged_migrations()
+
+
+def without(module):
+    """The command line of a Python that lacks a module."""
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; sys.modules[{module!r}] = None; from pvsite_sql.cli import main; main()",
+    ]
+
+
+def test_without_typer_it_says_what_to_install():
+    code, out, err = run("--help", command=without("typer"))
+    assert (code, out) == (1, "")
+    assert 'pip install "pvsite_sql[cli]"' in err
+    assert len(err.splitlines()) == 1
+
+
+def test_without_matplotlib_the_demo_says_so_before_it_does_any_work(tmp_path):
+    code, out, err = run("demo", command=without("matplotlib"), cwd=tmp_path)
+    assert (code, out) == (1, "")
+    assert 'pip install "pvsite_sql[demo]"' in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_migration_that_another_one_locks_out_ends_in_one_sentence(slow):
+    out, err = slow["locked"].communicate(timeout=30)
+    assert (slow["locked"].returncode, out) == (1, "")
+    assert "Process 4711 has locked this database" in err
+    assert "yoyo break-lock" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_user_who_may_create_no_tables_is_told_so(slow):
+    out, err = slow["forbidden"].communicate(timeout=30)
+    assert (slow["forbidden"].returncode, out) == (1, "")
+    assert err == "the user may not create tables in the schema that search_path leads to\n"
