@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .errors import InvalidInput
 
-__all__ = ["Type", "decode", "encode", "encode_rows", "real_array", "text_array"]
+__all__ = ["Type", "decode", "decode_in_blocks", "encode", "encode_rows", "real_array", "text_array"]
 
 Type = Literal["uuid", "timestamptz", "double precision", "real", "integer", "bigint", "null"]
 
@@ -119,6 +119,25 @@ def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memor
         if not (block[f" {name}"] == (-1 if types[name] == "null" else record[name].itemsize)).all():
             raise InvalidInput(f"a binary COPY stream in which {name} is NULL or of another type", column=name)
     return block
+
+
+def decode_in_blocks(
+    types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memoryview], rows: int
+) -> Iterator[npt.NDArray[Any]]:
+    """The same in blocks of so many rows, the last one shorter; none where there are no rows.
+
+    Raises:
+        InvalidInput: as `decode`, when the bad place comes.
+    """
+    full = len(_HEADER) + rows * _record(types).itemsize
+    pending = bytearray()  # the header stays at its beginning
+    for chunk in chunks:
+        pending += chunk
+        while len(pending) >= full + len(_TRAILER):
+            yield decode(types, [pending[:full], _TRAILER])
+            del pending[len(_HEADER) : full]
+    if len(last := decode(types, [pending])):
+        yield last
 
 
 def _record(types: Mapping[str, Type]) -> np.dtype[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .copy import Type, decode
+from .copy import Type
 from .errors import Duplicate, InvalidInput
 from .inputs import as_utc, as_uuid
 
@@ -100,12 +100,11 @@ def readings(frame: pd.DataFrame, interval: timedelta, *, keep: str = "first", n
         ) from None
 
 
-def generation_frame(chunks: Any) -> pd.DataFrame:
-    """The frame of a binary COPY of the columns of `generation`, in the stream's order.
+def generation_frame(block: Array) -> pd.DataFrame:
+    """The frame of a decoded binary COPY of the columns of `generation`, in the stream's order.
 
     `site_uuid` is an object column of UUIDs, times are `datetime64[us, UTC]`, power is float64.
     """
-    block = decode(GENERATION, chunks)
     columns: dict[str, Any] = {}
     for name, type_ in GENERATION.items():
         if type_ == "uuid":
@@ -119,6 +118,9 @@ def generation_frame(chunks: Any) -> pd.DataFrame:
 
 
 def _readings(frame: pd.DataFrame, interval: timedelta, keep: str) -> Readings:
+    if not len(frame):
+        nothing = (np.empty(0, type_) for type_ in ("S16", "i8", "i8", "f8"))
+        return Readings(dict(zip(READINGS, nothing, strict=True)), 0)
     power_names = [name for name in ("power_kw", "generation_power_kw") if name in frame.columns]
     if len(power_names) > 1:
         raise InvalidInput("both power_kw and generation_power_kw are given", column="power_kw")
@@ -130,7 +132,7 @@ def _readings(frame: pd.DataFrame, interval: timedelta, keep: str) -> Readings:
         end = _times(_column(frame, "end_utc"), "end_utc", last=_LAST_US)
         _refuse(end <= start, "end_utc", "not after start_utc")
     else:
-        end = start + interval // timedelta(microseconds=1)
+        end = start + min(interval // timedelta(microseconds=1), 2 * _LAST_US)
         _refuse(end > _LAST_US - _UNIX_TO_2000_US, "start_utc", "a reading that ends after 2100")
     chosen = _chosen(site, start, keep)
     columns = (distinct[site[chosen]], start[chosen], end[chosen], power[chosen])
@@ -172,7 +174,10 @@ def _each_unique(
 ) -> tuple[npt.NDArray[np.intp], list[_Value]]:
     """Convert each distinct value once: for each row the position of its value, and the values."""
     try:
-        codes, uniques = pd.factorize(series)
+        try:
+            codes, uniques = pd.factorize(series)
+        except NotImplementedError:  # Arrow types that have no dictionary, such as its uuid
+            codes, uniques = pd.factorize(pd.Series(list(series), dtype=object))
     except TypeError as error:
         raise InvalidInput(f"cells that are no single value: {error}", column=column) from None
     _refuse(codes < 0, column, "no value")
@@ -199,8 +204,8 @@ def _uuids(series: pd.Series[Any], column: str) -> tuple[Array, Array]:
 def _times(series: pd.Series[Any], column: str, *, last: int) -> Array:
     """Microseconds since 2000-01-01 UTC, for times from 1970 up to `last` (microseconds since 1970)."""
     if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype)
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        series = series.astype(object)
+    if pd.api.types.is_datetime64_any_dtype(series.dtype) and not _is_date(series.dtype):
         if getattr(series.dt, "tz", None) is not None:
             series = series.dt.tz_convert("UTC").dt.tz_localize(None)
         stamps = series.to_numpy() if series.dtype.kind == "M" else series.to_numpy(dtype="M8[ns]")
@@ -210,7 +215,7 @@ def _times(series: pd.Series[Any], column: str, *, last: int) -> Array:
         per_second = _PER_SECOND[np.datetime_data(stamps.dtype)[0]]
         since_1970 = stamps.view("i8")
     elif series.dtype == object or not len(series):
-        codes, times = _each_unique(series, column, as_utc)
+        codes, times = _each_unique(pd.Series([_told_apart(cell) for cell in series], dtype=object), column, _as_utc)
         stamps = np.array([time.replace(tzinfo=None) for time in times], "M8[us]")[codes]
         per_second, since_1970 = _PER_SECOND["us"], stamps.view("i8")
     else:
@@ -223,18 +228,49 @@ def _times(series: pd.Series[Any], column: str, *, last: int) -> Array:
     return since_1970 * (second // per_second) - _UNIX_TO_2000_US
 
 
+def _is_date(dtype: Any) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) and dtype.type is date  # for pandas these are times too
+
+
+def _told_apart(cell: Any) -> Any:
+    """Of an hour that a clock shows twice, the second: Python takes it for equal to the first one."""
+    return cell.astimezone(UTC) if isinstance(cell, datetime) and cell.fold and cell.tzinfo is not None else cell
+
+
+def _as_utc(value: Any, column: str) -> datetime:
+    if isinstance(value, np.datetime64):
+        try:
+            value = pd.Timestamp(value)
+        except (ValueError, OverflowError):
+            raise InvalidInput(f"a time outside of the calendar: {value}", column=column) from None
+    return as_utc(value, column)
+
+
 def _powers(series: pd.Series[Any], column: str) -> Array:
     if isinstance(series.dtype, pd.CategoricalDtype):
-        series = series.astype(series.cat.categories.dtype)
+        series = series.astype(object)
     kinds: Sequence[str] = ("integer", "floating", "mixed-integer-float", "decimal", "empty")
     if (kind := pd.api.types.infer_dtype(series, skipna=True)) not in kinds:
         raise InvalidInput(f"numbers are wanted, not {kind} ({series.dtype})", column=column)
+    if series.dtype == object:
+        beyond = np.array([not _is_double(cell) for cell in series])
+        _refuse(beyond, column, "a number that double precision cannot hold")
     values: Array = series.to_numpy(dtype="f8", na_value=np.nan)
     _refuse(np.isnan(values), column, "no value (NaN or NULL)")
     _refuse(np.isinf(values), column, "not a finite number")
     if kind == "integer":
-        _refuse(np.abs(values) > _EXACT_INTEGER, column, "an integer too large for double precision")
+        _refuse(np.abs(values) >= _EXACT_INTEGER, column, "an integer too large for double precision")
     return values
+
+
+def _is_double(cell: Any) -> bool:
+    try:
+        float(cell)
+    except TypeError:  # None and the like
+        return True
+    except (ValueError, OverflowError):  # a signaling NaN, an integer of 400 digits
+        return False
+    return True
 
 
 def _uuid(value: bytes) -> UUID:

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from . import partitions
-from .copy import Type, encode
+from .copy import Type, decode, decode_in_blocks, encode
 from .errors import Duplicate, InvalidInput
-from .frames import READINGS, Readings, generation_frame, readings
-from .inputs import as_uuids, window
+from .frames import GENERATION, READINGS, Readings, generation_frame, readings
+from .inputs import as_integer, as_uuids, window
 from .models import Generation, GenerationSum, InsertResult
 from .session import Call, Session
 
@@ -66,6 +66,8 @@ class GenerationReadings:
             raise InvalidInput(f"ignore, update or error, not {on_conflict!r}", column="on_conflict")
         if not isinstance(interval, timedelta) or not interval > timedelta(0):
             raise InvalidInput(f"a timedelta above zero is wanted, not {interval!r}", column="interval")
+        if not isinstance(frames, Iterable):
+            raise InvalidInput(f"a pandas DataFrame, or an iterable of them, is wanted, not {type(frames).__name__}")
         alone = isinstance(frames, pd.DataFrame)
         several = [frames] if isinstance(frames, pd.DataFrame) else frames
         checked = _checked(several, interval, _KEEP[on_conflict], numbered=not alone)
@@ -115,7 +117,29 @@ class GenerationReadings:
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
         with self._session.call() as call:
-            return generation_frame(call.copy_out(name, **parameters))
+            return generation_frame(decode(GENERATION, call.copy_out(name, **parameters)))
+
+    def read_frames(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        *,
+        chunk_rows: int = 100_000,
+    ) -> Iterator[pd.DataFrame]:
+        """The same as an iterator of frames of `chunk_rows` rows, the last one shorter; none where there is no row.
+
+        Memory holds one at a time. The connection is in use, in one transaction, until the iterator ends or is closed.
+        """
+        name, parameters = _asked(site_uuids, start_utc, end_utc)
+        if as_integer(chunk_rows, "chunk_rows") < 1:
+            raise InvalidInput(f"at least one row, not {chunk_rows}", column="chunk_rows")
+        return self._frames(name, parameters, chunk_rows)
+
+    def _frames(self, name: str, parameters: dict[str, Any], chunk_rows: int) -> Iterator[pd.DataFrame]:
+        with self._session.call() as call:
+            for block in decode_in_blocks(GENERATION, call.copy_out(name, **parameters), chunk_rows):
+                yield generation_frame(block)
 
     def read_for_users(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
+import psycopg
 import psycopg_pool
 
 from .session import Call, Session
@@ -49,6 +50,6 @@ def ensure_while_writing(session: Session, call: Call, parent: Parent, months: l
             with session.connection(timeout=_SECOND_CONNECTION_TIMEOUT_S) as other:
                 ensure(other, parent, missing)
                 return
-        except psycopg_pool.PoolTimeout:
-            pass
+        except (psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests, psycopg.errors.LockNotAvailable):
+            pass  # of the lock: this very call may hold it, since there was no connection for an earlier month
     ensure(call, parent, missing)

@@ -1,4 +1,4 @@
-"""A PostgreSQL for the tests: one server a session, migrated once into a template, a fresh clone of it for each test."""
+"""A PostgreSQL for the tests: one server a session, migrated once into a template, and a fresh clone for each test."""
 
 from __future__ import annotations
 
