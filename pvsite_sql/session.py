@@ -17,7 +17,7 @@ from psycopg.adapt import Loader
 from psycopg.rows import dict_row
 from pydantic import BaseModel, TypeAdapter
 
-from .errors import CheckFailed, ConstraintError, Duplicate, MissingReference, NotFound, OutcomeUnknown
+from .errors import CheckFailed, ConstraintError, Duplicate, MissingReference, NotFound, OutcomeUnknown, PvsiteSqlError
 from .queries import Query, query
 
 __all__ = ["Call", "Lend", "Session", "transaction"]
@@ -25,6 +25,7 @@ __all__ = ["Call", "Lend", "Session", "transaction"]
 Connection = psycopg.Connection[Any]
 Model = TypeVar("Model", bound=BaseModel)
 
+_ATTEMPTS = 100
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _REFUSALS: dict[type[psycopg.Error], type[ConstraintError]] = {
     psycopg.errors.UniqueViolation: Duplicate,
@@ -35,16 +36,23 @@ _REFUSALS: dict[type[psycopg.Error], type[ConstraintError]] = {
 
 
 class _UtcLoader(Loader):
-    """timestamptz as aware UTC, whatever the session's TimeZone and DateStyle."""
+    """timestamptz as aware UTC, whatever the session's TimeZone and DateStyle; rows share what they have in common."""
 
     format = pq.Format.BINARY
 
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._seen: dict[bytes, datetime] = {}
+
     def load(self, data: Buffer) -> datetime:
-        return _EPOCH + timedelta(microseconds=struct.unpack("!q", data)[0])
+        key = bytes(data)
+        if (value := self._seen.get(key)) is None:
+            value = self._seen[key] = _EPOCH + timedelta(microseconds=struct.unpack("!q", key)[0])
+        return value
 
 
 class _UuidLoader(Loader):
-    """uuid, one object for all rows of a result that hold the same value."""
+    """uuid; rows share what they have in common."""
 
     format = pq.Format.BINARY
 
@@ -143,9 +151,10 @@ class Call:
 
     def got_or_made(self, model: type[Model], name: str, /, **parameters: object) -> Model:
         """The row of a get-or-create query, asked again where another caller made it at the same moment."""
-        while (row := self.row(model, name, **parameters)) is None:
-            pass
-        return row
+        for _ in range(_ATTEMPTS):
+            if (row := self.row(model, name, **parameters)) is not None:
+                return row
+        raise PvsiteSqlError(f"{name}: a row that is there cannot be seen; do row-level security policies hide it?")
 
     def keyed_rows(self, model: type[Model], name: str, /, **parameters: object) -> Iterator[tuple[UUID, Model]]:
         """All rows of the result, as models of all columns but the site_uuid, each with that."""
@@ -191,7 +200,9 @@ class Call:
 
     @contextmanager
     def _cursor(self, asked: Query) -> Iterator[psycopg.Cursor[dict[str, Any]]]:
-        cursor = self._connection.cursor(binary=True, row_factory=dict_row)
+        # not connection.cursor(): a caller's pool may make cursors that bind on the client and cannot read binary
+        cursor = psycopg.Cursor(self._connection, row_factory=dict_row)
+        cursor.format = pq.Format.BINARY
         cursor.adapters.register_loader("timestamptz", _UtcLoader)
         cursor.adapters.register_loader("uuid", _UuidLoader)
         cursor.adapters.register_loader("float4", _RealLoader)
