@@ -359,7 +359,7 @@ SELECT
     v.start_utc,
     v.start_utc + make_interval(mins => f.resolution_minutes) AS end_utc,
     v.forecast_power_kw,
-    (extract(EPOCH FROM v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
+    floor(date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
     (
         SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
         FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
@@ -377,7 +377,7 @@ CROSS JOIN LATERAL (
     WHERE u.power_kw IS NOT NULL
 ) AS v;
 COMMENT ON VIEW forecast_values IS 'The values of all forecasts, a row each; slots without a value are left out';
-COMMENT ON COLUMN forecast_values.horizon_minutes IS 'How far ahead of the forecast''s timestamp_utc the value begins';
+COMMENT ON COLUMN forecast_values.horizon_minutes IS 'How far ahead of the forecast''s timestamp_utc the value begins, in whole minutes, rounded down';
 COMMENT ON COLUMN forecast_values.probabilistic_values IS
 'The probabilistic values of the slot by name, such as {"p10": 1.2, "p90": 3.4}; NULL where there are none';
 
@@ -523,24 +523,32 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
             date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase,
             tstzrange(LEAST(r.first_utc, r.past_utc), r.past_utc) AS reach
         FROM forecasts AS f
+        -- midnight of the first day whose day before had not struck that hour when the forecast was made
+        CROSS JOIN LATERAL (
+            SELECT
+                date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                + CASE
+                    WHEN
+                        f.created_utc < (
+                            date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                            + make_interval(hours => day_ahead_hour)
+                        ) AT TIME ZONE day_ahead_timezone THEN interval '1 day'
+                    ELSE interval '2 days'
+                END AS midnight
+        ) AS d
         CROSS JOIN LATERAL (
             SELECT
                 GREATEST(
                     f.start_utc,
                     from_utc,
                     f.timestamp_utc + make_interval(mins => min_horizon_minutes),
-                    -- midnight of the first day whose day before had not struck that hour when the forecast was made
-                    (
-                        date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
-                        + CASE
-                            WHEN
-                                f.created_utc < (
-                                    date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
-                                    + make_interval(hours => day_ahead_hour)
-                                ) AT TIME ZONE day_ahead_timezone THEN interval '1 day'
-                            ELSE interval '2 days'
-                        END
-                    ) AT TIME ZONE day_ahead_timezone
+                    -- where the clock shows midnight twice, the day begins with the first; AT TIME ZONE gives the second
+                    (d.midnight AT TIME ZONE day_ahead_timezone) - CASE
+                        WHEN
+                            ((d.midnight AT TIME ZONE day_ahead_timezone) - interval '1 hour') AT TIME ZONE day_ahead_timezone
+                            >= d.midnight THEN interval '1 hour'
+                        ELSE interval '0'
+                    END
                 ) AS first_utc,
                 LEAST(f.end_utc, before_utc) AS past_utc
         ) AS r
@@ -592,7 +600,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
         v.start_utc,
         v.start_utc + make_interval(mins => p.resolution_minutes) AS end_utc,
         v.power_kw AS forecast_power_kw,
-        (date_part('epoch', v.start_utc - p.timestamp_utc) / 60)::integer AS horizon_minutes,
+        floor(date_part('epoch', v.start_utc - p.timestamp_utc) / 60)::integer AS horizon_minutes,
         v.probabilistic_values,
         p.timestamp_utc,
         p.created_utc,

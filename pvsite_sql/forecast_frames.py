@@ -1,9 +1,9 @@
-"""Pandas frames of forecasts, checked and cut into forecasts for COPY, and back."""
+"""Pandas frames of forecasts, checked and cut into forecasts for COPY."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -13,23 +13,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .copy import Type, decode
+from .columns import (
+    LAST_US,
+    Array,
+    column_of,
+    datetime_of,
+    each_unique,
+    powers,
+    refuse,
+    times,
+    uuid_of,
+)
+from .copy import Type
 from .errors import InvalidInput
-from .frames import _LAST_US as LAST_US
-from .frames import _UNIX_TO_2000_US as UNIX_TO_2000_US
-from .frames import _column as column_of
-from .frames import _datetime as datetime_of
-from .frames import _each_unique as each_unique
-from .frames import _powers as powers
-from .frames import _refuse as refuse
-from .frames import _times as times
-from .frames import _uuid as uuid_of
-from .frames import _uuid_objects as uuid_objects
 from .inputs import as_text, as_utc, as_uuid
 
-__all__ = ["LATEST", "NewForecast", "forecasts", "latest_frame"]
+__all__ = ["LATEST", "NewForecast", "forecasts"]
 
-Array = npt.NDArray[Any]
 _Value = TypeVar("_Value")
 
 LATEST: dict[str, Type] = {
@@ -100,22 +100,6 @@ def forecasts(frame: pd.DataFrame, given: Mapping[str, Any]) -> list[NewForecast
     return list(table.cut())
 
 
-def latest_frame(chunks: Iterable[Any]) -> pd.DataFrame:
-    """The frame of a binary COPY of `forecasts/latest_values` without probabilistic values, in the stream's order."""
-    block = decode(LATEST, chunks)
-    columns: dict[str, Any] = {}
-    for name, type_ in LATEST.items():
-        if type_ == "uuid":
-            columns[name] = uuid_objects(block[name])
-        elif type_ == "timestamptz":
-            columns[name] = pd.DatetimeIndex((block[name].astype("=i8") + UNIX_TO_2000_US).view("M8[us]")).tz_localize(
-                "UTC"
-            )
-        elif type_ != "null":
-            columns[name] = block[name].astype(block[name].dtype.newbyteorder("="))
-    return pd.DataFrame(columns, copy=False)
-
-
 class _Table:
     """The columns of a frame, checked one by one, then row against row."""
 
@@ -131,10 +115,11 @@ class _Table:
         self.timestamp = self._moments("timestamp_utc")
         self.start = times(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
         self.end = times(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
-        self.power = self._placed(_reals, "forecast_power_kw")
+        self.power = self._placed(_reals, column_of(frame, "forecast_power_kw"), "forecast_power_kw")
         self.model = self._texts("model_name")
-        self.model_version = self._texts("model_version")
-        self.version = self._texts("forecast_version")
+        self.model_version = self._texts("model_version", absent="")
+        self.version = self._texts("forecast_version", absent="")
+        self._check_models()
         self.created = self._moments("created_utc") if "created_utc" in self._names() else None
         self.levels = self._levels()
         self._check_horizons()
@@ -210,10 +195,10 @@ class _Table:
             bad[rows] = True
             refuse(bad, column, f"{reason} ({self._place(int(bad.argmax()))})")
 
-    def _placed(self, read: Callable[[pd.Series[Any], str], _Value], name: str) -> _Value:
+    def _placed(self, read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], name: str) -> _Value:
         """Read a column; an error names the site and the start too."""
         try:
-            return read(column_of(self._frame, name), name)
+            return read(series, name)
         except InvalidInput as error:
             if not error.rows:
                 raise
@@ -227,9 +212,14 @@ class _Table:
         if "horizon_minutes" in self._frame.columns:
             series = column_of(self._frame, "horizon_minutes")
             told = pd.to_numeric(series, errors="coerce").to_numpy(dtype="f8", na_value=np.nan)
-            refuse(np.isnan(told) & series.notna().to_numpy(), "horizon_minutes", "not a number")
+            self._refuse(np.flatnonzero(np.isnan(told) & series.notna().to_numpy()), "horizon_minutes", "not a number")
             off = np.abs((self.start - self.timestamp) / _MINUTE_US - told) >= 1  # a NaN is not off
             self._refuse(np.flatnonzero(off), "horizon_minutes", "contradicts start_utc - timestamp_utc")
+
+    def _check_models(self) -> None:
+        unnamed = np.array([name is None for name in self.model[1]])[self.model[0]]
+        versioned = np.array([version != "" for version in self.model_version[1]])[self.model_version[0]]
+        self._refuse(np.flatnonzero(unnamed & versioned), "model_version", "a model_version without a model_name")
 
     def _names(self) -> set[str]:
         return {str(name) for name in self._frame.columns} | set(self._given)
@@ -237,8 +227,7 @@ class _Table:
     def _coded(self, name: str, convert: Callable[[Any, str], _Value]) -> tuple[Array, list[_Value]]:
         if name in self._given:
             return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
-        codes, values = each_unique(column_of(self._frame, name), name, convert)
-        return codes, values
+        return _merged(*each_unique(column_of(self._frame, name), name, convert))
 
     def _moments(self, name: str) -> Array:
         if name in self._given:
@@ -246,32 +235,33 @@ class _Table:
             return np.repeat(times(moment, name, last=LAST_US - 1), len(self._frame))
         return times(column_of(self._frame, name), name, last=LAST_US - 1)
 
-    def _texts(self, name: str) -> tuple[Array, list[str | None]]:
-        """For each row the position of its text, and the texts; None is what is not given."""
+    def _texts(self, name: str, *, absent: str | None = None) -> tuple[Array, list[str | None]]:
+        """For each row the position of its text, and the texts; `absent` where none is given."""
         if name not in self._names():
-            return np.zeros(len(self._frame), np.intp), [None]
+            return np.zeros(len(self._frame), np.intp), [absent]
         if name in self._given:
             return np.zeros(len(self._frame), np.intp), [as_text(self._given[name], name)]
         series = column_of(self._frame, name)
         there = series.notna().to_numpy()
         codes = np.zeros(len(self._frame), np.intp)
-        found, texts = each_unique(series[there], name, as_text)
+        found, texts = _read_there(lambda cells, column: each_unique(cells, column, as_text), series, there, name)
         codes[there] = found + 1
-        return codes, [None, *texts]
+        return _merged(codes, [absent, *texts])
 
     def _levels(self) -> dict[str, npt.NDArray[np.float32]]:
         """The probabilistic values by name, NaN where a row has none."""
         named = sorted((str(n) for n in self._frame.columns if _LEVEL.fullmatch(str(n))), key=_percentile)
         if "probabilistic_values" not in self._frame.columns:
-            return {name: self._placed(_optional_reals, name) for name in named}
+            return {name: self._placed(_optional_reals, column_of(self._frame, name), name) for name in named}
         if named:
             raise InvalidInput(f"given as columns ({', '.join(named)}) too", column="probabilistic_values")
         cells = column_of(self._frame, "probabilistic_values").tolist()
         kinds = np.array([isinstance(cell, dict) or (pd.api.types.is_scalar(cell) and pd.isna(cell)) for cell in cells])
-        refuse(~kinds, "probabilistic_values", "a dict of numbers is wanted")
+        self._refuse(np.flatnonzero(~kinds), "probabilistic_values", "a dict of numbers is wanted")
         names = {as_text(name, "probabilistic_values") for cell in cells if isinstance(cell, dict) for name in cell}
         return {
-            name: _optional_reals(
+            name: self._placed(
+                _optional_reals,
                 pd.Series([cell.get(name) if isinstance(cell, dict) else None for cell in cells], dtype=object),
                 f"probabilistic_values[{name!r}]",
             )
@@ -288,8 +278,26 @@ def _optional_reals(series: pd.Series[Any], column: str) -> npt.NDArray[np.float
     there = series.notna().to_numpy()
     values = np.full(len(series), np.nan, np.float32)
     if there.any():
-        values[there] = _reals(series[there], column)
+        values[there] = _read_there(_reals, series, there, column)
     return values
+
+
+def _read_there(
+    read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], there: Array, column: str
+) -> _Value:
+    """Read the cells that are there; an error names the rows by their positions among all."""
+    try:
+        return read(series[there], column)
+    except InvalidInput as error:
+        rows = np.flatnonzero(there)[list(error.rows)].tolist()
+        raise InvalidInput(error.reason, column=column, rows=rows, count=error.count) from None
+
+
+def _merged(codes: Array, values: list[_Value]) -> tuple[Array, list[_Value]]:
+    """Equal values, which were written in different ways, as one."""
+    places: dict[_Value, int] = {}
+    merged = np.array([places.setdefault(value, len(places)) for value in values], np.intp)
+    return merged[codes], list(places)
 
 
 def _reals(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:

@@ -13,10 +13,11 @@ import pandas as pd
 import psycopg
 
 from . import partitions
-from .copy import encode_rows, real_array, text_array
+from .columns import frame_of
+from .copy import decode, encode_rows, real_array, text_array
 from .errors import Duplicate, InvalidInput, NotFound
-from .forecast_frames import NewForecast, forecasts, latest_frame
-from .inputs import as_integer, as_text, as_utc, as_uuid, as_uuids, window
+from .forecast_frames import LATEST, NewForecast, forecasts
+from .inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids, window
 from .lookups import all_sites
 from .models import Forecast, ForecastValue, ForecastValueSum, InsertResult, MlModel
 from .session import Call, Session
@@ -117,9 +118,9 @@ class Forecasts:
     def latest_values(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        *,
         created_before: datetime | None = None,
         min_horizon_minutes: int | None = None,
         model_name: str | None = None,
@@ -148,9 +149,9 @@ class Forecasts:
     def latest_frame(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        *,
         created_before: datetime | None = None,
         min_horizon_minutes: int | None = None,
         model_name: str | None = None,
@@ -164,16 +165,15 @@ class Forecasts:
         asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
         with self._session.call() as call:
             sites = _sites(call, site_uuids)
-            return latest_frame(
-                call.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
-            )
+            rows = call.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
+            return frame_of(LATEST, decode(LATEST, rows))
 
     def latest_sums(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        *,
         by: SumBy = "total",
         created_before: datetime | None = None,
         min_horizon_minutes: int | None = None,
@@ -209,9 +209,9 @@ class Forecasts:
     def day_ahead_values(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        *,
         hour: int,
         timezone: str | ZoneInfo,
         model_name: str | None = None,
@@ -238,7 +238,7 @@ class Forecasts:
         if not 0 <= as_integer(hour, "hour") <= _HOURS:
             raise InvalidInput(f"0 to {_HOURS}, not {hour}", column="hour")
         zone = as_text(str(timezone), "timezone")
-        asked = {**window(start_utc, end_utc), "model_name": as_text(model_name or "", "model_name")}
+        asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
         try:
             with self._session.call() as call:
                 sites = _sites(call, site_uuids)
@@ -249,9 +249,9 @@ class Forecasts:
     def values_at_horizon(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        *,
         horizon_minutes: int,
         model_name: str | None = None,
     ) -> dict[UUID, list[ForecastValue]]:
@@ -272,7 +272,7 @@ class Forecasts:
         asked = {
             **window(start_utc, end_utc),
             "horizon_minutes": as_integer(horizon_minutes, "horizon_minutes"),
-            "model_name": as_text(model_name or "", "model_name"),
+            "model_name": as_filter(model_name, "model_name"),
         }
         with self._session.call() as call:
             return _by_site(call, _sites(call, site_uuids), "forecasts/values_at_horizon", **asked)
@@ -280,9 +280,9 @@ class Forecasts:
     def error_by_horizon(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        *,
         model_name: str | None = None,
     ) -> pd.DataFrame:
         """How far forecasts were off, for each horizon, all sites together.
@@ -302,7 +302,7 @@ class Forecasts:
             error) and `rmse_kw` (root mean square error); and as shares of the site's capacity `mean_error_share`,
             `mae_share`, `rmse_share`, NaN where no site's capacity is known.
         """
-        asked = {**window(start_utc, end_utc), "model_name": as_text(model_name or "", "model_name")}
+        asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
         with self._session.call() as call:
             sites = _sites(call, site_uuids)
             rows = call.records("forecasts/error_by_horizon", site_uuids=sites, **asked)
@@ -338,7 +338,7 @@ def _latest(
         **window(start_utc, end_utc),
         "created_before": "infinity" if created_before is None else as_utc(created_before, "created_before"),
         "min_horizon_minutes": horizon,
-        "model_name": as_text(model_name or "", "model_name"),
+        "model_name": as_filter(model_name, "model_name"),
     }
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from . import partitions
+from .columns import frame_of
 from .copy import Type, decode, decode_in_blocks, encode
 from .errors import Duplicate, InvalidInput
-from .frames import GENERATION, READINGS, Readings, generation_frame, readings
+from .frames import GENERATION, READINGS, Readings, readings
 from .inputs import as_integer, as_uuids, window
 from .models import Generation, GenerationSum, InsertResult
 from .session import Call, Session
@@ -47,7 +48,9 @@ class GenerationReadings:
         Args:
             frames: a frame, or an iterable of frames that are stored one after the other in one transaction, so that
                 memory holds one at a time. Columns: `site_uuid` (UUID or text), `start_utc` (naive times mean UTC),
-                `power_kw` or `generation_power_kw` (finite), optionally `end_utc`; others are passed over.
+                `power_kw` or `generation_power_kw` (finite), optionally `end_utc`; others are passed over. The order
+                of rows does not matter; but two calls at once that send the same keys in frames of opposite order may
+                deadlock, and then one of them fails, with nothing of it stored.
             on_conflict: what happens to a reading whose site and start are stored, or given, already. `ignore`: the
                 first one stays. `update`: the last one given replaces power and end where they differ, and
                 `created_utc` becomes now. `error`: nothing is written.
@@ -89,6 +92,7 @@ class GenerationReadings:
     def read(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
     ) -> list[Generation]:
@@ -106,6 +110,7 @@ class GenerationReadings:
     def read_frame(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
     ) -> pd.DataFrame:
@@ -117,14 +122,14 @@ class GenerationReadings:
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
         with self._session.call() as call:
-            return generation_frame(decode(GENERATION, call.copy_out(name, **parameters)))
+            return frame_of(GENERATION, decode(GENERATION, call.copy_out(name, **parameters)))
 
     def read_frames(
         self,
         site_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        *,
         chunk_rows: int = 100_000,
     ) -> Iterator[pd.DataFrame]:
         """The same as an iterator of frames of `chunk_rows` rows, the last one shorter; none where there is no row.
@@ -139,17 +144,18 @@ class GenerationReadings:
     def _frames(self, name: str, parameters: dict[str, Any], chunk_rows: int) -> Iterator[pd.DataFrame]:
         with self._session.call() as call:
             for block in decode_in_blocks(GENERATION, call.copy_out(name, **parameters), chunk_rows):
-                yield generation_frame(block)
+                yield frame_of(GENERATION, block)
 
     def read_for_users(
         self,
         user_uuids: Iterable[UUID | str] | None = None,
+        *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
     ) -> list[Generation]:
         """The readings of the sites that the users may see, each once; None: the readings of all sites."""
         if user_uuids is None:
-            return self.read(None, start_utc, end_utc)
+            return self.read(None, start_utc=start_utc, end_utc=end_utc)
         users = as_uuids(user_uuids, "user_uuids")
         with self._session.call() as call:
             return call.rows(Generation, "generation/read_for_users", user_uuids=users, **window(start_utc, end_utc))
@@ -157,6 +163,7 @@ class GenerationReadings:
     def sums(
         self,
         by: SumBy = "total",
+        *,
         site_uuids: Iterable[UUID | str] | None = None,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,

@@ -81,8 +81,8 @@ def test_windows_are_half_open_on_the_start(repo, sites, start, end, positions):
     put(repo, *rows)
     wanted = [rows[n] for n in positions]
     for chosen in (None, sites):
-        assert read(repo, chosen, start, end) == wanted
-        sums = repo.generation.sums("total", chosen, start, end)
+        assert read(repo, chosen, start_utc=start, end_utc=end) == wanted
+        sums = repo.generation.sums("total", site_uuids=chosen, start_utc=start, end_utc=end)
         assert [(row.start_utc, row.power_kw) for row in sums] == [row[1:] for row in wanted]
 
 
@@ -99,14 +99,14 @@ def test_windows_are_half_open_on_the_start(repo, sites, start, end, positions):
 )
 def test_bounds_are_naive_utc_or_aware(repo, sites, bound):
     put(repo, *((sites[0], NOON + n * FIVE, float(n)) for n in range(4)))
-    assert [row[2] for row in read(repo, None, bound(NOON + FIVE), bound(NOON + 3 * FIVE))] == [1.0, 2.0]
+    assert [row[2] for row in read(repo, start_utc=bound(NOON + FIVE), end_utc=bound(NOON + 3 * FIVE))] == [1.0, 2.0]
 
 
 def test_an_hour_that_the_clock_shows_twice(repo, sites):
     first = datetime(2024, 10, 27, 1, 0, tzinfo=ZoneInfo("Europe/London"))
     put(repo, *((sites[0], first.astimezone(UTC) + timedelta(hours=n), float(n)) for n in range(3)))
-    assert [row[2] for row in read(repo, None, first, first.replace(fold=1))] == [0.0]
-    assert [row[2] for row in read(repo, None, first.replace(fold=1))] == [1.0, 2.0]
+    assert [row[2] for row in read(repo, start_utc=first, end_utc=first.replace(fold=1))] == [0.0]
+    assert [row[2] for row in read(repo, start_utc=first.replace(fold=1))] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,9 @@ def test_which_sites(repo, sites, choose, numbers):
     put(repo, *((site, NOON, float(n)) for n, site in enumerate(sites)))
     assert [row.generation_power_kw for row in repo.generation.read(choose(*sites))] == numbers
     assert repo.generation.read_frame(choose(*sites))["generation_power_kw"].tolist() == numbers
-    assert [row.power_kw for row in repo.generation.sums("total", choose(*sites))] == [sum(numbers)] * bool(numbers)
+    assert [row.power_kw for row in repo.generation.sums("total", site_uuids=choose(*sites))] == [sum(numbers)] * bool(
+        numbers
+    )
     latest = repo.generation.latest(choose(*sites))
     assert list(latest) == [sites[n] for n in numbers]
     assert [row.generation_power_kw for row in latest.values()] == numbers
@@ -179,7 +181,7 @@ def test_the_database_may_have_its_own_time_zone_and_style(dsn, postgresql, sett
         for _ in range(2):  # straight, and by way of the staging table
             put(repo, *rows)
         assert read(repo) == rows
-        assert read(repo, [site], rows[1][1].replace(tzinfo=None), rows[2][1]) == rows[1:2]
+        assert read(repo, [site], start_utc=rows[1][1].replace(tzinfo=None), end_utc=rows[2][1]) == rows[1:2]
         assert [row.start_utc for row in repo.generation.sums()] == [row[1] for row in rows]
         assert repo.generation.latest()[site].start_utc == rows[2][1]
 
@@ -202,7 +204,9 @@ class TestFrameByFrame:
         full, rest = divmod(100, chunk_rows)
         assert [len(frame) for frame in frames] == [chunk_rows] * full + [rest] * (rest > 0)
         pd.testing.assert_frame_equal(pd.concat(frames, ignore_index=True), repo.generation.read_frame())
-        (frame,) = repo.generation.read_frames(sites[:1], NOON - 12 * timedelta(hours=1), NOON - timedelta(hours=11))
+        (frame,) = repo.generation.read_frames(
+            sites[:1], start_utc=NOON - 12 * timedelta(hours=1), end_utc=NOON - timedelta(hours=11)
+        )
         assert len(frame) == 12
 
     def test_none_where_there_is_nothing(self, repo, sites):
@@ -320,13 +324,13 @@ class TestSums:
         wanted = [GenerationSum(start_utc=NOON, power_kw=power, name=name) for name, power in first]
         wanted += [GenerationSum(start_utc=NOON + FIVE, power_kw=power, name=name) for name, power in second]
         assert repo.generation.sums(by=by) == wanted
-        assert repo.generation.sums(by, [str(uuid) for uuid in grid] * 2) == wanted
+        assert repo.generation.sums(by, site_uuids=[str(uuid) for uuid in grid] * 2) == wanted
         assert repo.generation.sums(by, start_utc=NOON + FIVE) == wanted[len(first) :]
-        assert repo.generation.sums(by, grid, end_utc=NOON + FIVE) == wanted[: len(first)]
-        assert repo.generation.sums(by, []) == []
+        assert repo.generation.sums(by, site_uuids=grid, end_utc=NOON + FIVE) == wanted[: len(first)]
+        assert repo.generation.sums(by, site_uuids=[]) == []
 
     def test_of_some_sites(self, repo, grid):
-        rows = repo.generation.sums("dno", [grid[0], grid[4], uuid4()], NOON, NOON + FIVE)
+        rows = repo.generation.sums("dno", site_uuids=[grid[0], grid[4], uuid4()], start_utc=NOON, end_utc=NOON + FIVE)
         assert [(row.name, row.power_kw) for row in rows] == [("west", 1.0), (None, 16.0)]
         assert [row.power_kw for row in repo.generation.sums(site_uuids=grid[3:])] == [24.0]
 

@@ -68,7 +68,7 @@ def test_are_not_made_for_nothing(repo, site, admin):
     frame = reading_frame(site.site_uuid)
     repo.generation.insert(frame.iloc[:0])
     repo.generation.insert([frame.iloc[:0], frame.iloc[:0]])
-    repo.generation.read_frame(None, datetime(2024, 6, 1, tzinfo=UTC))
+    repo.generation.read_frame(start_utc=datetime(2024, 6, 1, tzinfo=UTC))
     for bad in (frame.assign(power_kw=None), [frame.assign(power_kw=None), frame]):
         with pytest.raises(ValueError, match="no value"):
             repo.generation.insert(bad)

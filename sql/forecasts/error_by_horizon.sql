@@ -89,7 +89,7 @@ measured AS (
 
 error AS (
     SELECT
-        (date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
+        floor(date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
         v.power_kw::double precision - m.power_kw AS kw,
         (v.power_kw::double precision - m.power_kw) / NULLIF(s.capacity_kw, 0) AS share
     FROM forecast AS f

@@ -6,7 +6,7 @@ SELECT
     v.start_utc,
     v.start_utc + make_interval(mins => f.resolution_minutes) AS end_utc,
     v.forecast_power_kw,
-    (extract(EPOCH FROM v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
+    floor(date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
     (
         SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
         FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
@@ -24,6 +24,6 @@ CROSS JOIN LATERAL (
     WHERE u.power_kw IS NOT NULL
 ) AS v;
 COMMENT ON VIEW forecast_values IS 'The values of all forecasts, a row each; slots without a value are left out';
-COMMENT ON COLUMN forecast_values.horizon_minutes IS 'How far ahead of the forecast''s timestamp_utc the value begins';
+COMMENT ON COLUMN forecast_values.horizon_minutes IS 'How far ahead of the forecast''s timestamp_utc the value begins, in whole minutes, rounded down';
 COMMENT ON COLUMN forecast_values.probabilistic_values IS
 'The probabilistic values of the slot by name, such as {"p10": 1.2, "p90": 3.4}; NULL where there are none';

@@ -33,24 +33,32 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
             date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase,
             tstzrange(LEAST(r.first_utc, r.past_utc), r.past_utc) AS reach
         FROM forecasts AS f
+        -- midnight of the first day whose day before had not struck that hour when the forecast was made
+        CROSS JOIN LATERAL (
+            SELECT
+                date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                + CASE
+                    WHEN
+                        f.created_utc < (
+                            date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
+                            + make_interval(hours => day_ahead_hour)
+                        ) AT TIME ZONE day_ahead_timezone THEN interval '1 day'
+                    ELSE interval '2 days'
+                END AS midnight
+        ) AS d
         CROSS JOIN LATERAL (
             SELECT
                 GREATEST(
                     f.start_utc,
                     from_utc,
                     f.timestamp_utc + make_interval(mins => min_horizon_minutes),
-                    -- midnight of the first day whose day before had not struck that hour when the forecast was made
-                    (
-                        date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
-                        + CASE
-                            WHEN
-                                f.created_utc < (
-                                    date_trunc('day', f.created_utc AT TIME ZONE day_ahead_timezone)
-                                    + make_interval(hours => day_ahead_hour)
-                                ) AT TIME ZONE day_ahead_timezone THEN interval '1 day'
-                            ELSE interval '2 days'
-                        END
-                    ) AT TIME ZONE day_ahead_timezone
+                    -- where the clock shows midnight twice, the day begins with the first; AT TIME ZONE gives the second
+                    (d.midnight AT TIME ZONE day_ahead_timezone) - CASE
+                        WHEN
+                            ((d.midnight AT TIME ZONE day_ahead_timezone) - interval '1 hour') AT TIME ZONE day_ahead_timezone
+                            >= d.midnight THEN interval '1 hour'
+                        ELSE interval '0'
+                    END
                 ) AS first_utc,
                 LEAST(f.end_utc, before_utc) AS past_utc
         ) AS r
@@ -102,7 +110,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
         v.start_utc,
         v.start_utc + make_interval(mins => p.resolution_minutes) AS end_utc,
         v.power_kw AS forecast_power_kw,
-        (date_part('epoch', v.start_utc - p.timestamp_utc) / 60)::integer AS horizon_minutes,
+        floor(date_part('epoch', v.start_utc - p.timestamp_utc) / 60)::integer AS horizon_minutes,
         v.probabilistic_values,
         p.timestamp_utc,
         p.created_utc,
