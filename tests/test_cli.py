@@ -1,62 +1,22 @@
-"""The command line, run as people run it: real processes against real servers."""
+"""The command line against real servers: in processes of its own wherever that may matter."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
 import psycopg
 import pytest
+from commands import called, run, started, until
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import pvsite_sql
 from pvsite_sql import check, migrate
 
-PACKAGES = Path(pvsite_sql.__file__).resolve().parents[1]
-SCRIPT = shutil.which("pvsite-sql", path=Path(sys.executable).parent)
-COMMAND = [SCRIPT] if SCRIPT else [sys.executable, "-m", "pvsite_sql.cli"]  # a bare checkout has no script
 TABLES = ("generation", "forecasts")
-
-
-@contextmanager
-def started(*arguments, command=COMMAND, cwd=None, stdout=subprocess.PIPE, **environment):
-    """A running `pvsite-sql`, without the settings of whoever runs the tests; a name of the environment may be None."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PVSITE_SQL_DSN"))}
-    changed = {**inherited, "PYTHONPATH": str(PACKAGES), "COLUMNS": "80", **environment}
-    options = {"cwd": cwd, "env": {name: value for name, value in changed.items() if value is not None}}
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of `pytest &` would not see Ctrl-C
-    try:
-        child = subprocess.Popen(
-            [*command, *map(str, arguments)], stdout=stdout, stderr=subprocess.PIPE, text=True, **options
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
-    with child:
-        try:
-            yield child
-        finally:
-            child.kill()
-
-
-def run(*arguments, **options):
-    """Run it to its end: exit code, stdout, stderr."""
-    with started(*arguments, **options) as child:
-        out, err = child.communicate(timeout=60)
-        return child.returncode, out, err
-
-
-def until(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def drop_partition(dsn, table, month):
@@ -91,25 +51,26 @@ def slow(server):
         }
 
 
-def test_help_names_the_commands_and_the_variable():
-    with started("--help") as whole, started("check", "--help") as one:
-        out, _ = whole.communicate(timeout=60)
-        assert whole.returncode == 0
-        for command in ("migrate", "check", "demo"):
-            assert f"\n  {command} " in out
-        assert max(map(len, out.splitlines())) <= 80
-        out, _ = one.communicate(timeout=60)
-        assert one.returncode == 0
+def test_help_names_the_commands_and_the_variables():
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    for command in ("migrate", "check", "demo"):
+        assert f"\n  {command} " in out
+    assert max(map(len, out.splitlines())) <= 80
+    for command, variables in {"check": ["DSN"], "migrate": ["DSN"], "demo": ["DSN", "EMBEDDED"]}.items():
+        code, out, _ = called(command, "--help")
+        assert code == 0
         assert "--dsn" in out
-        assert "PVSITE_SQL_DSN" in out
+        for variable in variables:
+            assert f"PVSITE_SQL_{variable}" in out
 
 
 def test_version():
-    assert run("--version") == (0, f"pvsite-sql {pvsite_sql.__version__}\n", "")
+    assert called("--version") == (0, f"pvsite-sql {pvsite_sql.__version__}\n", "")
 
 
 def test_a_database_from_empty_to_well(empty_dsn):
-    assert run("check", PVSITE_SQL_DSN=empty_dsn) == (
+    assert called("check", PVSITE_SQL_DSN=empty_dsn) == (
         1,
         "".join(
             f"Migration {name} is not applied: run `pvsite-sql migrate`.\n" for name in check.packaged_migrations()
@@ -126,7 +87,7 @@ def test_a_database_from_empty_to_well(empty_dsn):
     code, out, err = run("check", "--dsn", empty_dsn, PVSITE_SQL_DSN="host=/nowhere")  # the option goes first
     assert (code, err) == (0, "")
     assert out == (f"All is well: every migration is applied, and there are partitions up to {months[-1]:%B %Y}.\n")
-    assert run("migrate", "--dsn", empty_dsn) == (0, "Nothing to apply.\n", "")
+    assert called("migrate", "--dsn", empty_dsn) == (0, "Nothing to apply.\n", "")
 
 
 def test_a_missing_month_is_found_and_made(dsn):
@@ -135,41 +96,36 @@ def test_a_missing_month_is_found_and_made(dsn):
     for table in TABLES:
         drop_partition(dsn, table, month)
     said = [f"The table {table} has no partition for {month:%B %Y}: run `pvsite-sql migrate`.\n" for table in TABLES]
-    assert run("check", "--dsn", dsn) == (1, "".join(said), "")
+    assert called("check", "--dsn", dsn) == (1, "".join(said), "")
     made = [f"{table}_p{month:%Y_%m} made\n" for table in TABLES]
-    assert run("migrate", "--dsn", dsn) == (0, "Nothing to apply.\n" + "".join(made), "")
-    assert run("check", "--dsn", dsn)[0] == 0
+    assert called("migrate", "--dsn", dsn) == (0, "Nothing to apply.\n" + "".join(made), "")
+    assert called("check", "--dsn", dsn)[0] == 0
 
 
 def test_an_empty_dsn_means_the_environment_of_libpq(dsn):
     known = conninfo_to_dict(dsn)
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
-    code, out, err = run("migrate", "--dsn", "", **{names[key]: str(value) for key, value in known.items()})
+    code, out, err = called("migrate", "--dsn", "", **{names[key]: str(value) for key, value in known.items()})
     assert (code, err) == (0, "")
     assert out.startswith("Nothing to apply.\n")
 
 
-def test_without_a_database_it_says_how_to_name_one():
-    with started("migrate") as first, started("check", PVSITE_SQL_DSN="") as second:
-        for child in (first, second):
-            said = "No database is named: give --dsn, or set PVSITE_SQL_DSN.\n"
-            assert child.communicate(timeout=60) == ("", said)
-            assert child.returncode == 2
+@pytest.mark.parametrize(("command", "environment"), [("migrate", {}), ("check", {"PVSITE_SQL_DSN": ""})])
+def test_without_a_database_it_says_how_to_name_one(command, environment):
+    said = "No database is named: give --dsn, or set PVSITE_SQL_DSN.\n"
+    assert called(command, **environment) == (2, "", said)
 
 
-def test_what_is_no_dsn_is_refused_without_showing_it():
+@pytest.mark.parametrize("command", ["migrate", "check", "demo"])
+def test_what_is_no_dsn_is_refused_without_showing_it(command):
     dsn = "postgresql+psycopg://someone:secret@host/name"
-    with ExitStack() as stack:
-        for child in [stack.enter_context(started(name, "--dsn", dsn)) for name in ("migrate", "check", "demo")]:
-            out, err = child.communicate(timeout=60)
-            assert (child.returncode, out) == (2, "")
-            assert err.startswith("The DSN is not one of libpq's")
-            assert len(err.splitlines()) == 1
-            assert "secret" not in err
+    said = "The DSN is not one of libpq's, such as postgresql://user@host/name or 'host=... dbname=...'.\n"
+    assert called(command, "--dsn", dsn) == (2, "", said)
+    assert called(command, PVSITE_SQL_DSN=dsn, PVSITE_SQL_EMBEDDED=None) == (2, "", said)
 
 
 def test_an_unreachable_server_is_a_finding(tmp_path):
-    code, out, err = run("check", "--dsn", f"host={tmp_path}")
+    code, out, err = called("check", "--dsn", f"host={tmp_path}")
     assert (code, err) == (1, "")
     assert out.startswith("No connection: ")
     assert str(tmp_path) in out
@@ -177,14 +133,14 @@ def test_an_unreachable_server_is_a_finding(tmp_path):
 
 
 def test_a_database_that_there_is_not_is_a_finding(dsn):
-    code, out, err = run("check", "--dsn", make_conninfo(dsn, dbname="no such database"))
+    code, out, err = called("check", "--dsn", make_conninfo(dsn, dbname="no such database"))
     assert (code, err) == (1, "")
     assert out.startswith("No connection: ")
     assert 'database "no such database" does not exist' in out
 
 
 def test_an_unreachable_server_fails_a_migration_in_one_sentence(tmp_path):
-    code, out, err = run("migrate", "--dsn", f"host={tmp_path}")
+    code, out, err = called("migrate", "--dsn", f"host={tmp_path}")
     assert (code, out) == (1, "")
     assert str(tmp_path) in err
     assert len(err.splitlines()) == 1
@@ -195,7 +151,7 @@ def test_a_partition_that_cannot_be_had_is_one_sentence_that_names_the_file(dsn)
     drop_partition(dsn, "generation", check.months_ahead()[0])
     with psycopg.connect(dsn) as connection:
         connection.execute("LOCK TABLE generation IN SHARE UPDATE EXCLUSIVE MODE")
-        code, out, err = run("migrate", "--dsn", dsn)
+        code, out, err = called("migrate", "--dsn", dsn)
     assert (code, out) == (1, "Nothing to apply.\n")
     assert "lock timeout" in err
     assert "ensure.sql" in err

@@ -10,26 +10,29 @@ import signal
 import struct
 import subprocess
 import tempfile
+import time
 from contextlib import ExitStack, closing, suppress
-from datetime import UTC, date, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import psycopg
 import pytest
+from commands import SIGNALS, called, run, started, until
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from test_cli import run, started
 
 from pvsite_sql import demo
 
 DATA = files("pvsite_sql") / "data"
 SAMPLE = DATA / "serf_east_15min_ac_power.csv"
 MOUNTAIN = timezone(timedelta(hours=-7))
+QUARTER = timedelta(minutes=15)
 PNG = b"\x89PNG\r\n\x1a\n"
 SITUATIONS = {
     "1. One user, one site": {"alice": ["as measured"]},
@@ -98,6 +101,11 @@ def databases(dsn):
     return {row[0] for row in rows}
 
 
+def drop_waits(connection, name):
+    waiting = "SELECT query FROM pg_stat_activity WHERE query LIKE 'DROP DATABASE%' AND wait_event_type = 'Lock'"
+    return any(name in query for (query,) in connection.execute(waiting))
+
+
 def test_the_sample_is_small_and_as_it_was_measured():
     content = SAMPLE.read_bytes()
     assert len(content) <= 200_000
@@ -162,6 +170,100 @@ def test_daily_energy_parts_the_days_at_the_zones_midnight_and_weighs_durations(
     assert demo.daily_energy(readings, UTC)[site].to_dict() == {date(2016, 7, 2): 5.0}
 
 
+def persisted(made):
+    """The forecast made at a quarter of the sample, by hand: by target the quarter whose power it repeats."""
+    return {target: target - 96 if target - 96 < made else target - 192 for target in range(made, made + 192)}
+
+
+def errors_by_hand():
+    """By horizon in minutes: count, mean error, MAE, RMSE of all forecasts of the last two weeks, in kW."""
+    power = watts().ravel() / 1000
+    errors = {}
+    for made in range(45 * 96, 59 * 96, 4):
+        for target, source in persisted(made).items():
+            if target < len(power):
+                errors.setdefault((target - made) * 15, []).append(power[source] - power[target])
+    rows = {horizon: np.array(each) for horizon, each in errors.items()}
+    return {
+        horizon: (len(each), each.mean(), abs(each).mean(), (each**2).mean() ** 0.5) for horizon, each in rows.items()
+    }
+
+
+def compared_by_hand(day):
+    """A day (counted from the sample's first) in kW: measured, latest forecast, day-ahead forecast."""
+    power = watts() / 1000
+    # made at 8:00, the last hour before 9:00: it knows the day before up to there
+    day_ahead = np.concatenate([power[day - 1][: 8 * 4], power[day - 2][8 * 4 :]])
+    return power[day], power[day - 1], day_ahead
+
+
+@pytest.fixture(scope="module")
+def of_site():
+    """The readings of the sample as those of a site."""
+    readings = demo.sample()
+    start = readings["start"].dt.tz_convert("UTC")
+    return pd.DataFrame({"start_utc": start, "end_utc": start + QUARTER, "power_kw": readings["power_kw"]})
+
+
+def moments(first, last, start):
+    """The hours from one day of the sample to another."""
+    return pd.date_range(start + timedelta(days=first), start + timedelta(days=last), freq="h", inclusive="left")
+
+
+def test_persistence_repeats_the_last_day_that_it_knows(of_site):
+    start = of_site["start_utc"].iloc[0]
+    made = [start + timedelta(days=10), start + timedelta(days=20, hours=13, minutes=45)]
+    frame = demo.persistence(of_site, pd.DatetimeIndex(made))
+    assert frame["created_utc"].tolist() == frame["timestamp_utc"].tolist()
+    assert set(frame["end_utc"] - frame["start_utc"]) == {QUARTER}
+    power = of_site["power_kw"].tolist()
+    for moment in made:
+        expected = persisted((moment - start) // QUARTER)
+        one = frame[frame["timestamp_utc"] == moment]
+        assert one["start_utc"].tolist() == [start + target * QUARTER for target in expected]
+        assert one["forecast_power_kw"].tolist() == [power[source] for source in expected.values()]
+
+
+def test_persistence_knows_nothing_that_comes_later_and_leaves_out_what_was_not_measured(of_site):
+    start = of_site["start_utc"].iloc[0]
+    made = start + timedelta(days=2)
+    known = of_site[of_site["end_utc"] <= made]
+    whole = demo.persistence(of_site, pd.DatetimeIndex([made]))
+    pd.testing.assert_frame_equal(demo.persistence(known, pd.DatetimeIndex([made])), whole)
+    gap = demo.persistence(of_site.drop(index=100), pd.DatetimeIndex([made]))
+    missing = sorted(set(whole["start_utc"]) - set(gap["start_utc"]))
+    assert missing == [start + 196 * QUARTER, start + 292 * QUARTER]
+
+
+def test_what_is_read_back_is_what_persistence_says(repo, of_site):
+    site = repo.sites.create(capacity_kw=6.0)
+    assert repo.generation.insert(of_site.assign(site_uuid=site.site_uuid)).inserted == 59 * 96
+    start = of_site["start_utc"].iloc[0]
+    frame = demo.persistence(of_site, moments(45, 59, start))
+    counts = [repo.forecasts.insert(frame, site_uuid=site.site_uuid, model_name="persistence") for _ in range(2)]
+    assert [(one.inserted, one.updated, one.skipped) for one in counts] == [(336, 0, 0), (0, 0, 336)]
+
+    for day in (47, 54, 58):
+        since = (start + timedelta(days=day)).to_pydatetime()
+        compared = demo.compare(repo, site.site_uuid, since, since + timedelta(days=1))
+        assert list(compared.columns) == ["generation", "latest", "day ahead"]
+        assert compared.index.tolist() == [since + n * QUARTER for n in range(96)]
+        np.testing.assert_allclose(compared.to_numpy().T, compared_by_hand(day), rtol=1e-6)
+
+    errors = repo.forecasts.error_by_horizon([site.site_uuid], model_name="persistence")
+    expected = errors_by_hand()
+    assert errors["horizon_minutes"].tolist() == sorted(expected) == list(range(0, 48 * 60, 15))
+    columns = ["count", "mean_error_kw", "mae_kw", "rmse_kw"]
+    by_hand = np.array([expected[horizon] for horizon in sorted(expected)])
+    np.testing.assert_allclose(errors[columns].to_numpy(dtype=float), by_hand, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(errors["mae_share"] * 6, by_hand[:, 2], rtol=1e-5)
+
+
+def test_the_zone_of_the_day_before_keeps_the_samples_own_clock():
+    for moment in (datetime(2016, 1, 1, tzinfo=UTC), datetime(2016, 8, 1, tzinfo=UTC)):
+        assert moment.astimezone(ZoneInfo(demo._TIMEZONE)).utcoffset() == MOUNTAIN.utcoffset(None)
+
+
 def assert_situations(out):
     seen = out.split("What each user sees")[1].split("Energy of each day")[0]
     parts = re.split(r"(?m)^  (?=\d\. )", seen)[1:]
@@ -192,25 +294,55 @@ def assert_table(out):
     assert len(table) == 10
 
 
+def assert_forecasts(out):
+    loaded, compared, errors = out.split("\nForecasts by ")[1].split("\n\n")[:3]
+    first, second = re.findall(r"^  (InsertResult\(.*\))$", loaded, re.MULTILINE)
+    assert first == "InsertResult(inserted=1008, updated=0, skipped=0)"  # 14 days of 24 hours, 3 sites
+    assert second == "InsertResult(inserted=0, updated=0, skipped=1008)"
+    assert len(re.findall(r"193,536 values in [\d.]+ s, [\d,]+ a second", loaded)) == 2
+
+    *_, header, one, other = compared.splitlines()
+    assert header.split() == ["generation", "latest", "day", "ahead"]
+    for row, day in ((one, 54), (other, 55)):
+        _, name, *values = row.split()
+        assert name == str(date(2016, 7, 1) + timedelta(days=day))
+        assert [float(value) for value in values] == pytest.approx(
+            [power.sum() / 4 for power in compared_by_hand(day)], abs=0.0051
+        )
+
+    rows = {int(row[0]): [float(value) for value in row[1:]] for row in re.findall(_ERRORS, errors, re.MULTILINE)}
+    assert list(rows) == [1, 6, 12, 18, 24, 30, 36, 42]
+    by_hand = errors_by_hand()
+    for hours, (count, *kilowatts, percent) in rows.items():
+        expected = by_hand[60 * hours]
+        assert (count, *kilowatts) == pytest.approx(expected, abs=0.00051)
+        assert percent == pytest.approx(100 * expected[2] / 6, abs=0.0051)
+
+
+_ERRORS = r"^ +(\d+) h +(\d+) +(-?[\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$"
+
+
 def test_the_demo_from_end_to_end(place, tmp_path):
-    code, out, err = run("demo", cwd=tmp_path, PVSITE_SQL_DSN="host=/nowhere")  # which it does not look at
+    code, out, err = run("demo", cwd=tmp_path)
     assert (code, said(err)) == (0, [])
     assert "started for this demo" in out
     assert "0001.initial-schema applied" in out
 
     rows = 59 * 96 * 2 + 52 * 96
-    first, second = re.findall(r"^  (InsertResult\(.*\))$", out, re.MULTILINE)
+    first, second, *_ = re.findall(r"^  (InsertResult\(.*\))$", out, re.MULTILINE)
     assert first == f"InsertResult(inserted={rows}, updated=0, skipped=0)"
     assert second == f"InsertResult(inserted=0, updated=0, skipped={rows})"
     assert len(re.findall(rf"{rows:,} readings in [\d.]+ s, [\d,]+ a second", out)) == 2
     assert_situations(out)
     assert_table(out)
+    assert_forecasts(out)
 
     *lines, picture = out.splitlines()
     assert picture == str(tmp_path / "pvsite-sql-demo.png")
     width, height = png_size(picture)
-    assert width >= 1000
-    assert height >= 600
+    assert 1000 <= width <= 2000
+    assert 1000 <= height <= 2000
+    assert 50_000 <= Path(picture).stat().st_size <= 500_000
     assert [path.name for path in tmp_path.iterdir()] == ["pvsite-sql-demo.png"]
     assert max(map(len, lines)) <= 80
     assert out.isascii()
@@ -234,6 +366,7 @@ def test_a_kept_demo_in_a_terminal_can_be_looked_at_until_ctrl_c(place, tmp_path
         assert subprocess.check_output(f"{psql} -Atc 'SELECT count(*) FROM sites'", shell=True) == b"3\n"
         with psycopg.connect(dsn) as connection:
             assert connection.execute("SELECT count(*) FROM generation").fetchone() == (16320,)
+            assert connection.execute("SELECT count(*) FROM forecast_values").fetchone() == (193536,)
         assert left(place)
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=20)
@@ -260,11 +393,13 @@ def test_a_demo_that_is_stopped_leaves_nothing(place, tmp_path):
 
 
 @posix
-def test_a_server_that_is_named_gets_a_database_that_is_dropped(repo, dsn, place, tmp_path):
+def test_a_server_that_is_named_gets_a_database_that_is_dropped_however_often_one_interrupts(
+    repo, dsn, place, tmp_path
+):
     (tmp_path / "pvsite-sql-demo.png").mkdir()  # so the picture cannot go there
     before = databases(dsn)
     given = make_conninfo(**{**conninfo_to_dict(dsn), "password": conninfo_to_dict(dsn).get("password", "secret")})
-    with started("demo", "--keep", "--dsn", given, cwd=tmp_path) as child:
+    with started("demo", "--keep", cwd=tmp_path, PVSITE_SQL_DSN=given, PVSITE_SQL_EMBEDDED=None) as child:
         lines = read_until(child.stdout, lambda line: line.endswith(".png"))
         picture = Path(lines[-1])
         assert picture.parent.parent == place
@@ -274,9 +409,21 @@ def test_a_server_that_is_named_gets_a_database_that_is_dropped(repo, dsn, place
         shown = lines[lines.index("and psql opens it:") - 1]
         assert conninfo_to_dict(shown)["dbname"] == name
         assert "password" not in conninfo_to_dict(shown)
-        with closing(psycopg.connect(make_conninfo(given, dbname=name))) as connection:  # stays open
+        with (
+            closing(psycopg.connect(make_conninfo(given, dbname=name))) as connection,  # stays open
+            psycopg.connect(dsn) as holder,
+            psycopg.connect(dsn, autocommit=True) as looking,
+        ):
             assert connection.execute("SELECT count(*) FROM sites").fetchone() == (3,)
+            holder.execute(sql.SQL("COMMENT ON DATABASE {} IS 'which locks it'").format(sql.Identifier(name)))
             child.send_signal(signal.SIGTERM)
+            until(lambda: drop_waits(looking, name))
+            for number in SIGNALS:
+                child.send_signal(number)
+            heeded = time.monotonic() + 0.3
+            while time.monotonic() < heeded:
+                assert drop_waits(looking, name)
+            holder.rollback()
             out, err = child.communicate(timeout=20)
             assert (child.returncode, out, said(err)) == (128 + signal.SIGTERM, "", [])
     assert databases(dsn) == before
@@ -290,7 +437,8 @@ def test_a_user_who_may_make_no_database_is_told_so(dsn, tmp_path):
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(sql.Identifier(role)))
         try:
             before = databases(dsn)
-            code, out, err = run("demo", "--dsn", make_conninfo(dsn, user=role, password="secret"), cwd=tmp_path)
+            given = make_conninfo(dsn, user=role, password="secret")
+            code, out, err = called("demo", "--dsn", given, cwd=tmp_path, PVSITE_SQL_EMBEDDED="wheel")
             assert databases(dsn) == before
         finally:
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
@@ -302,15 +450,25 @@ def test_a_user_who_may_make_no_database_is_told_so(dsn, tmp_path):
 
 
 def test_a_server_that_does_not_answer_is_said_in_one_sentence(tmp_path):
-    code, out, err = run("demo", "--dsn", f"host={tmp_path}", cwd=tmp_path)
+    code, out, err = called("demo", "--dsn", f"host={tmp_path}", cwd=tmp_path)
     assert (code, out) == (1, "")
     assert "a new one cannot be made there" in err
     assert str(tmp_path) in err
     assert len(err.splitlines()) == 1
 
 
+def test_a_forced_kind_of_server_goes_before_the_dsn_of_the_environment_and_no_other_does(tmp_path):
+    environment = {"PVSITE_SQL_DSN": f"host={tmp_path}", "cwd": tmp_path}
+    code, _, err = called("demo", PVSITE_SQL_EMBEDDED="neither", **environment)
+    assert (code, err) == (1, 'PVSITE_SQL_EMBEDDED must be "wheel" or "local", not \'neither\'\n')
+    for embedded in (None, ""):
+        code, _, err = called("demo", PVSITE_SQL_EMBEDDED=embedded, **environment)
+        assert code == 1
+        assert "a new one cannot be made there" in err
+
+
 @pytest.mark.parametrize("output", ["no folder/picture.png", "."])
 def test_a_picture_that_cannot_be_written_is_said_before_any_work(tmp_path, output):
-    code, out, err = run("demo", "--output", output, cwd=tmp_path)
+    code, out, err = called("demo", "--output", output, cwd=tmp_path)
     assert (code, out) == (1, "")
     assert err == f"The picture cannot be written to {Path(output)}\n"

@@ -26,8 +26,10 @@ WITH forecast AS MATERIALIZED (
         f.start_utc,
         f.resolution_minutes,
         f.power_kw,
-        date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase
+        date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase,
+        NULLIF(s.capacity_kw, 0) AS capacity_kw
     FROM forecasts AS f
+    LEFT JOIN sites AS s ON s.site_uuid = f.site_uuid
     WHERE
         f.site_uuid = ANY(:'site_uuids'::uuid[])
         AND f.end_utc > :'start_utc'::timestamptz
@@ -87,27 +89,49 @@ measured AS (
     HAVING sum(t.seconds) >= t.resolution_minutes * 30
 ),
 
+-- values and what was measured in their slots meet in one sort: of freshly loaded tables the planner knows too little
+-- to choose anything but a nested loop for a join
+matched AS (
+    SELECT
+        a.timestamp_utc,
+        a.start_utc,
+        a.capacity_kw,
+        a.power_kw,
+        max(a.measured_kw) OVER (PARTITION BY a.site_uuid, a.resolution_minutes, a.phase, a.start_utc) AS measured_kw
+    FROM (
+        SELECT
+            f.site_uuid,
+            f.resolution_minutes,
+            f.phase,
+            f.start_utc + make_interval(mins => f.resolution_minutes * (u.slot - 1)::integer) AS start_utc,
+            f.timestamp_utc,
+            f.capacity_kw,
+            u.power_kw::double precision AS power_kw,
+            NULL::double precision AS measured_kw
+        FROM forecast AS f
+        CROSS JOIN LATERAL unnest(f.power_kw) WITH ORDINALITY AS u (power_kw, slot)
+        WHERE u.power_kw IS NOT NULL
+        UNION ALL
+        SELECT
+            m.site_uuid,
+            m.resolution_minutes,
+            m.phase,
+            m.start_utc,
+            NULL AS timestamp_utc,
+            NULL AS capacity_kw,
+            NULL AS power_kw,
+            m.power_kw AS measured_kw
+        FROM measured AS m
+    ) AS a
+),
+
 error AS (
     SELECT
-        floor(date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
-        v.power_kw::double precision - m.power_kw AS kw,
-        (v.power_kw::double precision - m.power_kw) / NULLIF(s.capacity_kw, 0) AS share
-    FROM forecast AS f
-    CROSS JOIN
-        LATERAL (
-            SELECT
-                f.start_utc + make_interval(mins => f.resolution_minutes * (u.slot - 1)::integer) AS start_utc,
-                u.power_kw
-            FROM unnest(f.power_kw) WITH ORDINALITY AS u (power_kw, slot)
-            WHERE u.power_kw IS NOT NULL
-        ) AS v
-    JOIN measured AS m
-        ON
-            m.site_uuid = f.site_uuid
-            AND m.resolution_minutes = f.resolution_minutes
-            AND m.phase = f.phase
-            AND m.start_utc = v.start_utc
-    LEFT JOIN sites AS s ON s.site_uuid = f.site_uuid
+        floor(date_part('epoch', m.start_utc - m.timestamp_utc) / 60)::integer AS horizon_minutes,
+        m.power_kw - m.measured_kw AS kw,
+        (m.power_kw - m.measured_kw) / m.capacity_kw AS share
+    FROM matched AS m
+    WHERE m.power_kw IS NOT NULL AND m.measured_kw IS NOT NULL
 )
 
 SELECT
