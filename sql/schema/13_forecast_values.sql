@@ -24,6 +24,7 @@ CROSS JOIN LATERAL (
     WHERE u.power_kw IS NOT NULL
 ) AS v;
 COMMENT ON VIEW forecast_values IS 'The values of all forecasts, a row each; slots without a value are left out';
-COMMENT ON COLUMN forecast_values.horizon_minutes IS 'How far ahead of the forecast''s timestamp_utc the value begins, in whole minutes, rounded down';
+COMMENT ON COLUMN forecast_values.horizon_minutes IS
+'How far ahead of the forecast''s timestamp_utc the value begins, in whole minutes, rounded down';
 COMMENT ON COLUMN forecast_values.probabilistic_values IS
 'The probabilistic values of the slot by name, such as {"p10": 1.2, "p90": 3.4}; NULL where there are none';
