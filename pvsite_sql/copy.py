@@ -100,7 +100,9 @@ def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memor
     Raises:
         InvalidInput: the stream is cut short, is none, or its rows are not of these types.
     """
-    data = b"".join(chunks)
+    data = bytearray()
+    for chunk in chunks:  # a row each: b"".join would gather them all first
+        data += chunk
     start = len(_HEADER)
     if len(data) < start or not data.startswith(_SIGNATURE):
         raise InvalidInput("not a binary COPY stream")

@@ -121,7 +121,8 @@ def test_result_is_the_model_that_the_header_names(asked):
     assert len(columns) + bool(key) == len(asked.columns)
     for column in columns:
         annotation = fields[column.name].annotation
-        allowed = [part for part in get_args(annotation) if part is not type(None)] if _optional(annotation) else [annotation]
+        parts = get_args(annotation) if _optional(annotation) else (annotation,)
+        allowed = [part for part in parts if part is not type(None)]
         assert allowed == [SHAPED.get((model, column.name), PYTHON[LONG.get(column.type, column.type)])], column
 
 

@@ -44,5 +44,5 @@ WHERE
             AND f.timestamp_utc >= :'start_utc'::timestamptz
             AND f.timestamp_utc <= :'end_utc'::timestamptz
     )
-ORDER BY n.site_uuid, n.timestamp_utc, n.ml_model_uuid NULLS FIRST, n.forecast_version COLLATE "C"
+ORDER BY n.site_uuid, n.timestamp_utc, n.ml_model_uuid NULLS FIRST, n.forecast_version COLLATE "C"  -- noqa: RF03
 ON CONFLICT (site_uuid, timestamp_utc, ml_model_uuid, forecast_version) DO NOTHING;

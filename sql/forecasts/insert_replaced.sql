@@ -37,7 +37,7 @@ WITH changed AS MATERIALIZED (
             OR f.probabilistic_kw IS DISTINCT FROM n.probabilistic_kw
             OR f.created_utc <> n.created_utc
         )
-    ORDER BY n.site_uuid, n.timestamp_utc, n.ml_model_uuid NULLS FIRST, n.forecast_version COLLATE "C"
+    ORDER BY n.site_uuid, n.timestamp_utc, n.ml_model_uuid NULLS FIRST, n.forecast_version COLLATE "C"  -- noqa: RF02
     FOR NO KEY UPDATE OF f
 )
 
