@@ -62,11 +62,13 @@ class Readings:
         starts = self.columns["start_utc"]
         return datetime_of(starts.min()), datetime_of(starts.max())
 
-    def spans(self) -> tuple[list[UUID], list[datetime], list[datetime]]:
-        """For each site its first and last start."""
+    def spans(self, most: int) -> tuple[list[UUID], list[datetime], list[datetime]]:
+        """For each site, or for so many of them evenly spaced, its first and last start."""
         sites, starts = self.columns["site_uuid"], self.columns["start_utc"]
         first = np.flatnonzero(np.r_[True, sites[1:] != sites[:-1]])
         last = np.r_[first[1:], len(sites)] - 1
+        chosen = np.unique(np.linspace(0, len(first) - 1, min(most, len(first))).astype(int))
+        first, last = first[chosen], last[chosen]
         return (
             [uuid_of(site) for site in sites[first].tolist()],
             [datetime_of(start) for start in starts[first]],

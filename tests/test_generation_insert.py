@@ -372,3 +372,15 @@ def test_in_a_transaction_a_call_that_fails_leaves_the_rest(world, dsn, error, m
             inside.insert([Row(0, 0, 8.0), Row(0, 2, 8.0), *bad][2 if mode == "error" else 0 :], cuts, on_conflict=mode)
         assert inside.insert(last, on_conflict="update") == InsertResult(inserted=1, updated=1)
     assert sorted(world.table().values()) == sorted([*first, *last, STORED[2]])
+
+
+@pytest.mark.parametrize("on_conflict", ["ignore", "update"])
+def test_what_is_stored_of_any_one_of_many_sites_is_found(repo, on_conflict):
+    sites = [repo.sites.create().site_uuid for _ in range(130)]  # more than the probe asks for
+    tick = pd.concat([reading_frame(site, rows=1) for site in sites], ignore_index=True)
+    for number, site in enumerate(sorted(sites)):
+        start = datetime(2024, 6, 1, tzinfo=UTC) + timedelta(hours=number)
+        repo.generation.insert(reading_frame(site, rows=1, start=start.isoformat(), power_kw=7.0))
+        result = repo.generation.insert(tick.assign(start_utc=start), on_conflict=on_conflict)
+        changed = int(on_conflict == "update")
+        assert result == InsertResult(inserted=129, updated=changed, skipped=1 - changed)

@@ -1,5 +1,6 @@
--- Whether any reading is stored already in the span of time that is about to be written for each site. Where none is,
--- the rows go straight into the table by COPY, at its full speed.
+-- Whether any reading is stored already in the span of time that is about to be written for each of some sites (a
+-- sample, where there are many). Where none is, the rows go straight into the table by COPY, at its full speed; should
+-- that meet a stored key after all, it is rolled back to its savepoint and the rows go through the staging table.
 --
 -- Parameters:
 --   site_uuids  uuid[]         the sites
