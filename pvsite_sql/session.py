@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +27,7 @@ Connection = psycopg.Connection[Any]
 Model = TypeVar("Model", bound=BaseModel)
 
 _ATTEMPTS = 100
+_REAL = struct.Struct("!f")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _REFUSALS: dict[type[psycopg.Error], type[ConstraintError]] = {
     psycopg.errors.UniqueViolation: Duplicate,
@@ -73,6 +75,21 @@ def _list_of(model: type[Model]) -> TypeAdapter[list[Model]]:
 
 
 @contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Make many rows without Python's cycle collector walking them over and over: they hold no cycles.
+
+    Measured: half of the time of 38,400 rows. Threads may overlap: whoever found it running lets it run again.
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+@contextmanager
 def transaction(connection: Connection) -> Iterator[None]:
     """A transaction, or a savepoint where one is open already.
 
@@ -111,11 +128,11 @@ class _RealLoader(Loader):
     format = pq.Format.BINARY
 
     def load(self, data: Buffer) -> float:
-        exact: float = struct.unpack("!f", data)[0]
-        for digits in (6, 7, 8):
-            if struct.pack("!f", short := float(f"{exact:.{digits}g}")) == data:
+        (exact,) = _REAL.unpack(data)
+        for digits in (".6g", ".7g", ".8g"):
+            if _REAL.pack(short := float(format(exact, digits))) == data:
                 return short
-        return float(f"{exact:.9g}")
+        return float(format(exact, ".9g"))
 
 
 class Call:
@@ -130,7 +147,7 @@ class Call:
 
     def rows(self, model: type[Model], name: str, /, **parameters: object) -> list[Model]:
         """All rows of the result, as models."""
-        with self._executed(query(name), parameters) as cursor:
+        with self._executed(query(name), parameters) as cursor, _collector_paused():
             return _list_of(model).validate_python(cursor.fetchall())
 
     def row(self, model: type[Model], name: str, /, **parameters: object) -> Model | None:
@@ -158,10 +175,10 @@ class Call:
 
     def keyed_rows(self, model: type[Model], name: str, /, **parameters: object) -> Iterator[tuple[UUID, Model]]:
         """All rows of the result, as models of all columns but the site_uuid, each with that."""
-        with self._executed(query(name), parameters) as cursor:
+        with self._executed(query(name), parameters) as cursor, _collector_paused():
             records = cursor.fetchall()
-        sites = [record.pop("site_uuid") for record in records]
-        return zip(sites, _list_of(model).validate_python(records), strict=True)
+            sites = [record.pop("site_uuid") for record in records]
+            return zip(sites, _list_of(model).validate_python(records), strict=True)
 
     def records(self, name: str, /, **parameters: object) -> list[dict[str, Any]]:
         """All rows of the result, as they are."""
