@@ -318,7 +318,7 @@ def test_created_utc_may_be_given(repo, site, dsn):
     repo.forecasts.insert(forecast_frame(site.site_uuid, created_utc=created, forecast_version="column"))
     repo.forecasts.insert(forecast_frame(site.site_uuid), created_utc=created.replace(tzinfo=None) - 3 * HOUR)
     beside_stored = [forecast_frame(site.site_uuid, forecast_version=version) for version in ("", "new")]
-    assert repo.forecasts.insert(together(*beside_stored), created_utc=created).inserted == 1
+    assert repo.forecasts.insert(together(*beside_stored), created_utc=created) == InsertResult(inserted=1, skipped=1)
     assert [row.created_utc for row in stored(dsn).values()] == [datetime(2020, 1, 1, tzinfo=UTC)] * 3
 
 
