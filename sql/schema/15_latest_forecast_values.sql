@@ -139,11 +139,13 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
         SELECT
             u.power_kw,
             p.start_utc + make_interval(mins => p.resolution_minutes * (s.first_slot + u.n - 1)::integer) AS start_utc,
-            (
-                SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][s.first_slot + u.n])
-                FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
-                WHERE f.probabilistic_kw[l.n][s.first_slot + u.n] IS NOT NULL
-            ) AS probabilistic_values
+            CASE
+                WHEN f.probabilistic_levels IS NOT NULL THEN (
+                    SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][s.first_slot + u.n])
+                    FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+                    WHERE f.probabilistic_kw[l.n][s.first_slot + u.n] IS NOT NULL
+                )
+            END AS probabilistic_values
         FROM unnest(f.power_kw[s.first_slot + 1 : s.past_slot]) WITH ORDINALITY AS u (power_kw, n)
         WHERE u.power_kw IS NOT NULL
     ) AS v
