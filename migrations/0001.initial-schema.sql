@@ -360,11 +360,13 @@ SELECT
     v.start_utc + make_interval(mins => f.resolution_minutes) AS end_utc,
     v.forecast_power_kw,
     floor(date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
-    (
-        SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
-        FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
-        WHERE f.probabilistic_kw[l.n][v.slot] IS NOT NULL
-    ) AS probabilistic_values,
+    CASE
+        WHEN f.probabilistic_levels IS NOT NULL THEN (
+            SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
+            FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+            WHERE f.probabilistic_kw[l.n][v.slot] IS NOT NULL
+        )
+    END AS probabilistic_values,
     f.ml_model_uuid,
     f.created_utc
 FROM forecasts AS f
@@ -505,14 +507,14 @@ CREATE OR REPLACE FUNCTION latest_forecast_values(
     end_utc timestamptz,
     forecast_power_kw real,
     horizon_minutes integer,
-    probabilistic_values jsonb,
     timestamp_utc timestamptz,
     created_utc timestamptz,
-    forecast_uuid uuid
+    forecast_uuid uuid,
+    probabilistic_values jsonb
 )
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
     -- 1. candidates: which target starts each forecast may answer for; from the index alone, no array is opened
-    WITH candidate AS MATERIALIZED (
+    WITH candidate AS (
         SELECT
             f.site_uuid,
             f.timestamp_utc,
@@ -565,8 +567,9 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
     ),
 
     -- 2. what the newest forecast and the next newer one of the same grid leave over. Each slot of theirs outside of their gaps
-    -- has a value, which wins. Leaving over too much does no harm: step 4 decides.
-    piece AS MATERIALIZED (
+    -- has a value, which wins. Leaving over too much does no harm: step 4 decides. The pieces come by site, as the windows
+    -- left them, so that step 4 sorts one site after the other.
+    piece AS (
         SELECT
             c.site_uuid,
             c.timestamp_utc,
@@ -575,6 +578,8 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
             c.start_utc,
             c.resolution_minutes,
             l.rest,
+            make_interval(mins => c.resolution_minutes) AS step,
+            floor(date_part('epoch', c.start_utc - c.timestamp_utc) / 60)::integer AS first_horizon,
             CASE WHEN isempty(l.rest) THEN 0 ELSE 1 END AS is_left
         FROM (
             SELECT
@@ -593,19 +598,26 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
         CROSS JOIN LATERAL (
             SELECT tstzmultirange(c.reach) - COALESCE(c.newest, '{}') - COALESCE(c.next_newer, '{}') AS rest
         ) AS l
+        ORDER BY c.site_uuid
     )
 
     -- 4. of the values of one target start that of the newest forecast
-    SELECT DISTINCT ON (p.site_uuid, v.start_utc)
+    SELECT DISTINCT ON (p.site_uuid, p.start_utc + p.step * v.slot)
         p.site_uuid,
-        v.start_utc,
-        v.start_utc + make_interval(mins => p.resolution_minutes) AS end_utc,
+        p.start_utc + p.step * v.slot AS start_utc,
+        p.start_utc + p.step * (v.slot + 1) AS end_utc,
         v.power_kw AS forecast_power_kw,
-        floor(date_part('epoch', v.start_utc - p.timestamp_utc) / 60)::integer AS horizon_minutes,
-        v.probabilistic_values,
+        p.first_horizon + p.resolution_minutes * v.slot AS horizon_minutes,
         p.timestamp_utc,
         p.created_utc,
-        p.forecast_uuid
+        p.forecast_uuid,
+        CASE
+            WHEN f.probabilistic_levels IS NOT NULL THEN (
+                SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot + 1])
+                FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+                WHERE f.probabilistic_kw[l.n][v.slot + 1] IS NOT NULL
+            )
+        END AS probabilistic_values
     -- 3. only what is left is read from the arrays
     FROM piece AS p
     CROSS JOIN LATERAL (
@@ -628,20 +640,11 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
     ) AS s
     CROSS JOIN LATERAL (
         SELECT
-            u.power_kw,
-            p.start_utc + make_interval(mins => p.resolution_minutes * (s.first_slot + u.n - 1)::integer) AS start_utc,
-            CASE
-                WHEN f.probabilistic_levels IS NOT NULL THEN (
-                    SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][s.first_slot + u.n])
-                    FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
-                    WHERE f.probabilistic_kw[l.n][s.first_slot + u.n] IS NOT NULL
-                )
-            END AS probabilistic_values
-        FROM unnest(f.power_kw[s.first_slot + 1 : s.past_slot]) WITH ORDINALITY AS u (power_kw, n)
-        WHERE u.power_kw IS NOT NULL
+            unnest(f.power_kw[s.first_slot + 1 : s.past_slot]) AS power_kw,
+            generate_series(s.first_slot, s.past_slot - 1) AS slot
     ) AS v
-    WHERE p.is_left = 1  -- an equality, of which the planner expects few rows: most forecasts are hidden by newer ones
-    ORDER BY p.site_uuid, v.start_utc, p.timestamp_utc DESC, p.created_utc DESC, p.forecast_uuid DESC
+    WHERE v.power_kw IS NOT NULL AND p.is_left = 1  -- an equality, of which the planner expects few rows: most forecasts are hidden by newer ones
+    ORDER BY p.site_uuid, p.start_utc + p.step * v.slot, p.timestamp_utc DESC, p.created_utc DESC, p.forecast_uuid DESC
 $$;
 COMMENT ON FUNCTION latest_forecast_values(uuid[], timestamptz, timestamptz, timestamptz, integer, text, integer, text) IS
 'For each site and each target start in [from_utc, before_utc) the value of the newest forecast (timestamp_utc, created_utc, '

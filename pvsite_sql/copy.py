@@ -16,7 +16,16 @@ import numpy.typing as npt
 
 from .errors import InvalidInput
 
-__all__ = ["Type", "decode", "decode_in_blocks", "encode", "encode_rows", "real_array", "text_array"]
+__all__ = [
+    "Type",
+    "decode",
+    "decode_in_blocks",
+    "decode_with_tails",
+    "encode",
+    "encode_rows",
+    "real_array",
+    "text_array",
+]
 
 Type = Literal["uuid", "timestamptz", "double precision", "real", "integer", "bigint", "null"]
 
@@ -100,16 +109,8 @@ def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memor
     Raises:
         InvalidInput: the stream is cut short, is none, or its rows are not of these types.
     """
-    data = bytearray()
-    for chunk in chunks:  # a row each: b"".join would gather them all first
-        data += chunk
-    start = len(_HEADER)
-    if len(data) < start or not data.startswith(_SIGNATURE):
-        raise InvalidInput("not a binary COPY stream")
-    flags, extension = struct.unpack_from("!ii", data, len(_SIGNATURE))
-    if flags or extension < 0:
-        raise InvalidInput(f"a binary COPY stream with flags {flags:#x} and an extension of {extension} bytes")
-    start += extension
+    data = _joined(chunks)
+    start = _body(data)
     record = _record(types)
     rows, rest = divmod(len(data) - start - len(_TRAILER), record.itemsize)
     if rows < 0 or rest or not data.endswith(_TRAILER):
@@ -140,6 +141,55 @@ def decode_in_blocks(
             del pending[len(_HEADER) : full]
     if len(last := decode(types, [pending])):
         yield last
+
+
+def decode_with_tails(
+    types: Mapping[str, Type], tail: str, chunks: Iterable[bytes | bytearray | memoryview]
+) -> tuple[npt.NDArray[Any], list[bytes | None]]:
+    """The rows of a binary COPY stream whose last field, `tail`, has any width: an array of `types`, and the tails.
+
+    Raises:
+        InvalidInput: as `decode`.
+    """
+    data = _joined(chunks)
+    offset = _body(data)
+    all_types: dict[str, Type] = {**types, tail: "null"}
+    record = _record(all_types)
+    width = record.itemsize
+    rows, rest = divmod(len(data) - offset - len(_TRAILER), width)
+    lengths = np.frombuffer(data, record, count=max(rows, 0), offset=offset)[f" {tail}"]
+    if not rest and (lengths == -1).all():
+        return decode(all_types, [data]), [None] * rows
+    fixed, tails = bytearray(data[:offset]), []
+    end = len(data) - len(_TRAILER)
+    while offset + width <= end:
+        (length,) = struct.unpack_from("!i", data, offset + width - len(_NULL))
+        fixed += data[offset : offset + width - len(_NULL)] + _NULL
+        offset += width
+        tails.append(bytes(data[offset : offset + length]) if length >= 0 else None)
+        offset += max(length, 0)
+    if offset != end:
+        raise InvalidInput("a binary COPY stream that is cut short, or whose rows have other types")
+    fixed += data[end:]
+    return decode(all_types, [fixed]), tails
+
+
+def _joined(chunks: Iterable[bytes | bytearray | memoryview]) -> bytearray:
+    data = bytearray()
+    for chunk in chunks:  # a row each: b"".join would gather them all first
+        data += chunk
+    return data
+
+
+def _body(data: bytearray) -> int:
+    """Where the rows begin."""
+    start = len(_HEADER)
+    if len(data) < start or not data.startswith(_SIGNATURE):
+        raise InvalidInput("not a binary COPY stream")
+    flags, extension = struct.unpack_from("!ii", data, len(_SIGNATURE))
+    if flags or extension < 0:
+        raise InvalidInput(f"a binary COPY stream with flags {flags:#x} and an extension of {extension} bytes")
+    return start + int(extension)
 
 
 def _record(types: Mapping[str, Type]) -> np.dtype[Any]:

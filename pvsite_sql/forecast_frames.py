@@ -38,7 +38,6 @@ LATEST: dict[str, Type] = {
     "end_utc": "timestamptz",
     "forecast_power_kw": "real",
     "horizon_minutes": "integer",
-    "probabilistic_values": "null",
     "timestamp_utc": "timestamptz",
     "created_utc": "timestamptz",
     "forecast_uuid": "uuid",

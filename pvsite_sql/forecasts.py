@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,13 +15,14 @@ import pandas as pd
 import psycopg
 
 from . import partitions
-from .columns import frame_of
-from .copy import decode, encode_rows, real_array, text_array
+from .columns import frame_of, uuid_of
+from .copy import decode_with_tails, encode_rows, real_array, text_array
 from .errors import Duplicate, InvalidInput, NotFound
 from .forecast_frames import LATEST, NewForecast, forecasts
 from .inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids, window
 from .lookups import all_sites
 from .models import Forecast, ForecastValue, ForecastValueSum, InsertResult, MlModel
+from .rows import decoded_models
 from .session import Call, Session
 
 __all__ = ["Forecasts", "OnConflict", "SumBy"]
@@ -28,6 +31,7 @@ OnConflict = Literal["replace", "ignore", "error"]
 SumBy = Literal["total", "dno", "gsp"]
 
 _HOURS = 24
+_JSONB_VERSION = b"\x01"  # before the text in the binary format
 
 
 class Forecasts:
@@ -166,7 +170,7 @@ class Forecasts:
         with self._session.call() as call:
             sites = _sites(call, site_uuids)
             rows = call.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
-            return frame_of(LATEST, decode(LATEST, rows))
+            return frame_of(LATEST, decode_with_tails(LATEST, "probabilistic_values", rows)[0])
 
     def latest_sums(
         self,
@@ -343,10 +347,20 @@ def _latest(
 
 
 def _by_site(call: Call, sites: list[UUID], name: str, **asked: Any) -> dict[UUID, list[ForecastValue]]:
+    block, tails = decode_with_tails(LATEST, "probabilistic_values", call.copy_out(name, site_uuids=sites, **asked))
+    probabilistic = [None if tail is None else _probabilistic(tail) for tail in tails]
+    values = decoded_models(ForecastValue, LATEST, block, {"probabilistic_values": probabilistic})
     found: dict[UUID, list[ForecastValue]] = {site: [] for site in sites}
-    for site, value in call.keyed_rows(ForecastValue, name, site_uuids=sites, **asked):
-        found[site].append(value)
+    of = block["site_uuid"]
+    if values:
+        for first, past in pairwise(np.flatnonzero(np.r_[True, of[1:] != of[:-1], True]).tolist()):
+            found[uuid_of(of[first])] = values[first:past]
     return found
+
+
+def _probabilistic(jsonb: bytes) -> dict[str, float]:
+    of: dict[str, float] = json.loads(jsonb[len(_JSONB_VERSION) :], parse_int=float)
+    return of
 
 
 def _found(call: Call, forecast_uuid: UUID) -> Forecast:

@@ -18,6 +18,7 @@ from .errors import Duplicate, InvalidInput
 from .frames import GENERATION, READINGS, Readings, readings
 from .inputs import as_integer, as_uuids, window
 from .models import Generation, GenerationSum, InsertResult
+from .rows import decoded_models
 from .session import Call, Session
 
 __all__ = ["GenerationReadings", "OnConflict", "SumBy"]
@@ -27,6 +28,7 @@ SumBy = Literal["total", "dno", "gsp"]
 
 _STAGED: dict[str, Type] = {**READINGS, "position": "bigint"}
 _PROBED_SITES = 64  # rows that are sent again mostly are of all sites; asking for each of thousands outlasts the COPY
+_BLOCK_ROWS = 50_000  # made into models at a time
 _KEEP = {"ignore": "first", "update": "last", "error": "none"}
 
 
@@ -106,7 +108,7 @@ class GenerationReadings:
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
         with self._session.call() as call:
-            return call.rows(Generation, name, **parameters)
+            return _models(call, name, **parameters)
 
     def read_frame(
         self,
@@ -159,7 +161,7 @@ class GenerationReadings:
             return self.read(None, start_utc=start_utc, end_utc=end_utc)
         users = as_uuids(user_uuids, "user_uuids")
         with self._session.call() as call:
-            return call.rows(Generation, "generation/read_for_users", user_uuids=users, **window(start_utc, end_utc))
+            return _models(call, "generation/read_for_users", user_uuids=users, **window(start_utc, end_utc))
 
     def sums(
         self,
@@ -200,6 +202,11 @@ class GenerationReadings:
             with self._session.call() as call:
                 rows = call.rows(Generation, "generation/latest", site_uuids=sites)
         return {row.site_uuid: row for row in rows}
+
+
+def _models(call: Call, name: str, **parameters: Any) -> list[Generation]:
+    blocks = decode_in_blocks(GENERATION, call.copy_out(name, **parameters), _BLOCK_ROWS)
+    return [reading for block in blocks for reading in decoded_models(Generation, GENERATION, block)]
 
 
 class _Writer:

@@ -166,10 +166,10 @@ class ForecastValue(_Row):
     end_utc: AwareDatetime
     forecast_power_kw: float
     horizon_minutes: int
-    probabilistic_values: dict[str, float] | None
     timestamp_utc: AwareDatetime
     created_utc: AwareDatetime
     forecast_uuid: UUID
+    probabilistic_values: dict[str, float] | None
 
 
 class ForecastValueSum(_Row):

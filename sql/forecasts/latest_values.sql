@@ -16,10 +16,10 @@
 --   end_utc               timestamptz
 --   forecast_power_kw     real
 --   horizon_minutes       integer
---   probabilistic_values  jsonb
 --   timestamp_utc         timestamptz
 --   created_utc           timestamptz
 --   forecast_uuid         uuid
+--   probabilistic_values  jsonb
 -- Index: forecasts_latest_idx, forecasts_key
 SELECT
     v.site_uuid,
@@ -27,10 +27,10 @@ SELECT
     v.end_utc,
     v.forecast_power_kw,
     v.horizon_minutes,
-    CASE WHEN :'probabilistic'::boolean THEN v.probabilistic_values END AS probabilistic_values,
     v.timestamp_utc,
     v.created_utc,
-    v.forecast_uuid
+    v.forecast_uuid,
+    CASE WHEN :'probabilistic'::boolean THEN v.probabilistic_values END AS probabilistic_values
 FROM
     latest_forecast_values(
         :'site_uuids'::uuid[],

@@ -7,20 +7,20 @@
 --   end_utc               timestamptz
 --   forecast_power_kw     real
 --   horizon_minutes       integer
---   probabilistic_values  jsonb
 --   timestamp_utc         timestamptz
 --   created_utc           timestamptz
 --   forecast_uuid         uuid
+--   probabilistic_values  jsonb
 -- Index: forecasts_forecast_uuid_idx
 SELECT
     v.start_utc,
     v.end_utc,
     v.forecast_power_kw,
     v.horizon_minutes,
-    v.probabilistic_values,
     f.timestamp_utc,
     f.created_utc,
-    f.forecast_uuid
+    f.forecast_uuid,
+    v.probabilistic_values
 FROM forecast_values AS v
 JOIN forecasts AS f ON f.forecast_uuid = v.forecast_uuid
 WHERE f.forecast_uuid = :'forecast_uuid'::uuid

@@ -13,10 +13,10 @@
 --   end_utc               timestamptz
 --   forecast_power_kw     real
 --   horizon_minutes       integer
---   probabilistic_values  jsonb
 --   timestamp_utc         timestamptz
 --   created_utc           timestamptz
 --   forecast_uuid         uuid
+--   probabilistic_values  jsonb
 -- Index: forecasts_key
 SELECT DISTINCT ON (f.site_uuid, f.timestamp_utc)
     f.site_uuid,
@@ -24,14 +24,16 @@ SELECT DISTINCT ON (f.site_uuid, f.timestamp_utc)
     v.start_utc + make_interval(mins => f.resolution_minutes) AS end_utc,
     f.power_kw[v.slot] AS forecast_power_kw,
     :'horizon_minutes'::integer AS horizon_minutes,
-    (
-        SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
-        FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
-        WHERE f.probabilistic_kw[l.n][v.slot] IS NOT NULL
-    ) AS probabilistic_values,
     f.timestamp_utc,
     f.created_utc,
-    f.forecast_uuid
+    f.forecast_uuid,
+    CASE
+        WHEN f.probabilistic_levels IS NOT NULL THEN (
+            SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
+            FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+            WHERE f.probabilistic_kw[l.n][v.slot] IS NOT NULL
+        )
+    END AS probabilistic_values
 FROM forecasts AS f
 CROSS JOIN
     LATERAL (

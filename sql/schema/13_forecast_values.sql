@@ -7,11 +7,13 @@ SELECT
     v.start_utc + make_interval(mins => f.resolution_minutes) AS end_utc,
     v.forecast_power_kw,
     floor(date_part('epoch', v.start_utc - f.timestamp_utc) / 60)::integer AS horizon_minutes,
-    (
-        SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
-        FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
-        WHERE f.probabilistic_kw[l.n][v.slot] IS NOT NULL
-    ) AS probabilistic_values,
+    CASE
+        WHEN f.probabilistic_levels IS NOT NULL THEN (
+            SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][v.slot])
+            FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+            WHERE f.probabilistic_kw[l.n][v.slot] IS NOT NULL
+        )
+    END AS probabilistic_values,
     f.ml_model_uuid,
     f.created_utc
 FROM forecasts AS f
