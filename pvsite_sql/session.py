@@ -188,7 +188,7 @@ class Call:
                 yield rows
 
     def _add_arrived(self, rows: bytearray) -> bool:
-        """Add what arrived with the first row: psycopg's own loop takes longer than the transfer. Whether that is all."""
+        """Add what arrived with the first row: psycopg's own loop outlasts the transfer. Whether that is all."""
         pgconn = self._connection.pgconn
         while True:
             length, row = pgconn.get_copy_data(1)
