@@ -48,7 +48,7 @@ def _catalog(connection: psycopg.Connection) -> dict[str, list[Any]]:
 
 
 def _apply_schema_files(connection: psycopg.Connection) -> None:
-    for path in sorted((folder("sql") / "schema").glob("*.sql")):
+    for path in sorted((folder("sql") / "schema").glob("[0-9]*.sql")):
         connection.execute(path.read_text())
     connection.commit()
 
