@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .copy import Type
+from .copy import Type, decode, encode_rows
 from .errors import InvalidInput
 from .inputs import as_utc, as_uuid
 
@@ -50,7 +50,7 @@ def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     if found != 1:
         raise InvalidInput("the column is missing" if not found else f"{found} columns have this name", column=name)
     series: pd.Series[Any] = frame[name]
-    return series
+    return pd.Series(np.asarray(series.array)) if isinstance(series.dtype, pd.SparseDtype) else series
 
 
 def refuse(bad: Array, column: str, reason: str) -> None:
@@ -129,7 +129,12 @@ def _is_date(dtype: Any) -> bool:
 
 def _told_apart(cell: Any) -> Any:
     """Of an hour that a clock shows twice, the second: Python takes it for equal to the first one."""
-    return cell.astimezone(UTC) if isinstance(cell, datetime) and cell.fold and cell.tzinfo is not None else cell
+    if not (isinstance(cell, datetime) and cell.fold):
+        return cell
+    try:
+        return as_utc(cell, "")
+    except InvalidInput:  # the place that reads it says so
+        return cell
 
 
 def _as_utc(value: Any, column: str) -> datetime:
@@ -151,11 +156,15 @@ def powers(series: pd.Series[Any], column: str) -> Array:
     if series.dtype == object:
         beyond = np.array([not _is_double(cell) for cell in series])
         refuse(beyond, column, "a number that double precision cannot hold")
-    values: Array = series.to_numpy(dtype="f8", na_value=np.nan)
+    with np.errstate(over="ignore"):  # of a long double, refused below
+        values: Array = series.to_numpy(dtype="f8", na_value=np.nan)
     refuse(np.isnan(values), column, "no value (NaN or NULL)")
     refuse(np.isinf(values), column, "not a finite number")
-    if kind == "integer":
-        refuse(np.abs(values) >= _EXACT_INTEGER, column, "an integer too large for double precision")
+    if kind in ("integer", "mixed-integer-float"):
+        large = np.abs(values) >= _EXACT_INTEGER
+        if kind != "integer" and large.any():  # a float so large is what it is
+            large &= np.array([isinstance(cell, (int, np.integer)) for cell in series])
+        refuse(large, column, "an integer too large for double precision")
     return values
 
 
@@ -169,21 +178,30 @@ def _is_double(cell: Any) -> bool:
     return True
 
 
-def frame_of(types: Mapping[str, Type], block: Array) -> pd.DataFrame:
-    """The frame of a decoded binary COPY, in the stream's order.
+def frame_of(types: Mapping[str, Type], blocks: Iterable[Array]) -> pd.DataFrame:
+    """The frame of a decoded binary COPY, in the stream's order, made block by block while the next ones arrive.
 
     uuids become an object column of UUIDs, times `datetime64[us, UTC]`, numbers what they are; NULLs are left out.
     """
+    names = [name for name, type_ in types.items() if type_ != "null"]
+    parts = [[_converted(types[name], block[name]) for name in names] for block in blocks]
+    if not parts:
+        none = decode(types, encode_rows([]))
+        parts = [[_converted(types[name], none[name]) for name in names]]
     columns: dict[str, Any] = {}
-    for name, type_ in types.items():
-        if type_ == "uuid":
-            columns[name] = uuid_objects(block[name])
-        elif type_ == "timestamptz":
-            since_1970 = (block[name].astype("=i8") + UNIX_TO_2000_US).view("M8[us]")
-            columns[name] = pd.DatetimeIndex(since_1970).tz_localize("UTC")
-        elif type_ != "null":
-            columns[name] = block[name].astype(block[name].dtype.newbyteorder("="))
+    for name, arrays in zip(names, zip(*parts, strict=True), strict=True):
+        column = np.concatenate(arrays)
+        columns[name] = pd.DatetimeIndex(column).tz_localize("UTC") if types[name] == "timestamptz" else column
     return pd.DataFrame(columns, copy=False)
+
+
+def _converted(type_: Type, values: Array) -> Array:
+    if type_ == "uuid":
+        return uuid_objects(values)
+    if type_ == "timestamptz":
+        return (values.astype("=i8") + UNIX_TO_2000_US).view("M8[us]")
+    converted: Array = values.astype(values.dtype.newbyteorder("="))
+    return converted
 
 
 def uuid_of(value: bytes) -> UUID:

@@ -26,7 +26,7 @@ from .columns import (
 )
 from .copy import Type
 from .errors import InvalidInput
-from .inputs import as_text, as_utc, as_uuid
+from .inputs import as_name, as_text, as_utc, as_uuid
 
 __all__ = ["LATEST", "NewForecast", "forecasts"]
 
@@ -115,7 +115,7 @@ class _Table:
         self.start = times(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
         self.end = times(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
         self.power = self._placed(_reals, column_of(frame, "forecast_power_kw"), "forecast_power_kw")
-        self.model = self._texts("model_name")
+        self.model = self._texts("model_name", convert=as_name)
         self.model_version = self._texts("model_version", absent="")
         self.version = self._texts("forecast_version", absent="")
         self._check_models()
@@ -234,16 +234,18 @@ class _Table:
             return np.repeat(times(moment, name, last=LAST_US - 1), len(self._frame))
         return times(column_of(self._frame, name), name, last=LAST_US - 1)
 
-    def _texts(self, name: str, *, absent: str | None = None) -> tuple[Array, list[str | None]]:
+    def _texts(
+        self, name: str, *, absent: str | None = None, convert: Callable[[Any, str], str] = as_text
+    ) -> tuple[Array, list[str | None]]:
         """For each row the position of its text, and the texts; `absent` where none is given."""
         if name not in self._names():
             return np.zeros(len(self._frame), np.intp), [absent]
         if name in self._given:
-            return np.zeros(len(self._frame), np.intp), [as_text(self._given[name], name)]
+            return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
         series = column_of(self._frame, name)
         there = series.notna().to_numpy()
         codes = np.zeros(len(self._frame), np.intp)
-        found, texts = _read_there(lambda cells, column: each_unique(cells, column, as_text), series, there, name)
+        found, texts = _read_there(lambda cells, column: each_unique(cells, column, convert), series, there, name)
         codes[there] = found + 1
         return _merged(codes, [absent, *texts])
 

@@ -16,7 +16,7 @@ import psycopg
 
 from . import partitions
 from .columns import frame_of, uuid_of
-from .copy import decode_with_tails, encode_rows, real_array, text_array
+from .copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
 from .errors import Duplicate, InvalidInput, NotFound
 from .forecast_frames import LATEST, NewForecast, forecasts
 from .inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids, window
@@ -31,6 +31,7 @@ OnConflict = Literal["replace", "ignore", "error"]
 SumBy = Literal["total", "dno", "gsp"]
 
 _HOURS = 24
+_BLOCK_ROWS = 8_192  # decoded at a time, while the next ones arrive
 _JSONB_VERSION = b"\x01"  # before the text in the binary format
 
 
@@ -170,7 +171,7 @@ class Forecasts:
         with self._session.call() as call:
             sites = _sites(call, site_uuids)
             rows = call.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
-            return frame_of(LATEST, decode_with_tails(LATEST, "probabilistic_values", rows)[0])
+            return frame_of(LATEST, decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS))
 
     def latest_sums(
         self,
@@ -241,7 +242,7 @@ class Forecasts:
         """
         if not 0 <= as_integer(hour, "hour") <= _HOURS:
             raise InvalidInput(f"0 to {_HOURS}, not {hour}", column="hour")
-        zone = as_text(str(timezone), "timezone")
+        zone = as_text(timezone.key if isinstance(timezone, ZoneInfo) else timezone, "timezone")
         asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
         try:
             with self._session.call() as call:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from . import partitions
 from .columns import frame_of
-from .copy import Type, decode, decode_in_blocks, encode
+from .copy import Type, decode_in_blocks, encode
 from .errors import Duplicate, InvalidInput
 from .frames import GENERATION, READINGS, Readings, readings
 from .inputs import as_integer, as_uuids, window
@@ -28,7 +28,7 @@ SumBy = Literal["total", "dno", "gsp"]
 
 _STAGED: dict[str, Type] = {**READINGS, "position": "bigint"}
 _PROBED_SITES = 64  # rows that are sent again mostly are of all sites; asking for each of thousands outlasts the COPY
-_BLOCK_ROWS = 50_000  # made into models at a time
+_BLOCK_ROWS = 16_384  # decoded at a time, while the next ones arrive
 _KEEP = {"ignore": "first", "update": "last", "error": "none"}
 
 
@@ -125,7 +125,8 @@ class GenerationReadings:
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
         with self._session.call() as call:
-            return frame_of(GENERATION, decode(GENERATION, call.copy_out(name, **parameters)))
+            rows = call.copy_out(name, **parameters)
+            return frame_of(GENERATION, decode_in_blocks(GENERATION, rows, _BLOCK_ROWS))
 
     def read_frames(
         self,
@@ -147,7 +148,7 @@ class GenerationReadings:
     def _frames(self, name: str, parameters: dict[str, Any], chunk_rows: int) -> Iterator[pd.DataFrame]:
         with self._session.call() as call:
             for block in decode_in_blocks(GENERATION, call.copy_out(name, **parameters), chunk_rows):
-                yield frame_of(GENERATION, block)
+                yield frame_of(GENERATION, [block])
 
     def read_for_users(
         self,

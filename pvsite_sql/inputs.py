@@ -12,7 +12,17 @@ import pandas as pd
 
 from .errors import InvalidInput
 
-__all__ = ["as_filter", "as_integer", "as_optional_text", "as_text", "as_utc", "as_uuid", "as_uuids", "window"]
+__all__ = [
+    "as_filter",
+    "as_integer",
+    "as_name",
+    "as_optional_text",
+    "as_text",
+    "as_utc",
+    "as_uuid",
+    "as_uuids",
+    "window",
+]
 
 
 def as_uuid(value: UUID | str, name: str) -> UUID:
@@ -65,6 +75,13 @@ def as_optional_text(value: str | None, name: str) -> str:
     return "" if value is None else as_text(value, name)
 
 
+def as_name(value: str, name: str) -> str:
+    """The same for a name, which may not be empty: a filter could not ask for it."""
+    if as_text(value, name) == "":
+        raise InvalidInput("an empty text is no name", column=name)
+    return value
+
+
 def as_filter(value: str | None, name: str) -> str:
     """The same for a filter, whose empty text would let everything pass and is therefore `InvalidInput`."""
     if value == "":
@@ -102,10 +119,9 @@ def as_utc(value: datetime, name: str) -> datetime:
             raise InvalidInput(f"a time outside of the calendar: {value}", column=name) from None
     if not isinstance(value, datetime) or pd.isna(value):
         raise InvalidInput(f"a time (datetime) is wanted, not {value!r}", column=name)
-    if value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
     try:
-        return value.astimezone(UTC)
+        # without an offset astimezone() would take the clock of this machine
+        return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
     except OverflowError:
         raise InvalidInput(f"a time outside of the calendar: {value}", column=name) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from .inputs import as_optional_text, as_text
+from .inputs import as_name, as_optional_text
 from .models import MlModel
 from .session import Session
 
@@ -21,12 +21,12 @@ class MlModels:
         """The model of that name and version, made if there is none; safe for any number of concurrent callers.
 
         Args:
-            name: the model's name.
+            name: the model's name, not empty.
             version: None: the model comes without one.
             description: kept if the model is made; one that is there keeps its own.
         """
         parameters = {
-            "name": as_text(name, "name"),
+            "name": as_name(name, "name"),
             "version": as_optional_text(version, "version"),
             "description": as_optional_text(description, "description"),
         }
