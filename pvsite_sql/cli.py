@@ -1,4 +1,4 @@
-"""The command line: `pvsite-sql migrate | check | demo`."""
+"""The command line: `pvsite-sql migrate | check | queries | demo`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .session import Call
 try:
     import typer
 
+    from . import cli_queries
     from . import demo as demonstration
 except ModuleNotFoundError as missing:
     if missing.name not in ("typer", "rich"):
@@ -108,6 +109,35 @@ def check(dsn: _Dsn = None) -> None:
         raise typer.Exit(1)
     last = checks.months_ahead()[-1]
     typer.echo(f"All is well: every migration is applied, and there are partitions up to {last:%B %Y}.")
+
+
+queries = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The query files: list, text and plans.")
+app.add_typer(queries, name="queries")
+queries.command("list", short_help="List them: name, purpose, parameters.")(cli_queries.list_)
+queries.command("show", short_help="Print one.")(cli_queries.show)
+
+
+@queries.command(short_help="Print the plan that a server makes for one.")
+def explain(
+    name: Annotated[str, typer.Argument(help="Such as generation/read.", show_default=False)],
+    *,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="KEY=VALUE", help="A parameter as text, as psql's -v takes it. Once for each."),
+    ] = None,
+    analyze: Annotated[bool, typer.Option("--analyze", help="Run it, for times and rows, and roll it back.")] = False,
+    timeout_s: Annotated[
+        int, typer.Option("--timeout", metavar="SECONDS", min=0, help="For each statement; 0: none.")
+    ] = 60,
+    dsn: _Dsn = None,
+) -> None:
+    """Print the plan that a server makes for a query file, after the files that have to run before it.
+
+    All happens in a transaction that is rolled back; with --analyze a sequence may skip a number all the same.
+    """
+    conninfo = _checked(dsn)
+    options = f"{conninfo_to_dict(conninfo).get('options', '')} -c statement_timeout={timeout_s}s"
+    cli_queries.explain(make_conninfo(conninfo, options=options.strip()), name, parameters or [], analyze=analyze)
 
 
 @app.command(short_help="Show it all with measured readings, in a database of its own.")

@@ -76,6 +76,10 @@ class Query:
         """The same rows as a binary COPY."""
         return self._named(f"COPY ({self._placeholders().rstrip().rstrip(';')}) TO STDOUT (FORMAT binary)")
 
+    def parts(self) -> list[str]:
+        """The statement cut at its parameters: text, a parameter's name, text, and so on."""
+        return _PARAMETER.split(self.statement)
+
     def _placeholders(self) -> str:
         if not self.parameters:  # psycopg then leaves the text alone, percent signs too
             return self.statement
