@@ -1,5 +1,7 @@
 """Frames that nobody should send, for hypothesis; and what their cells mean, said slowly and without the package."""
 
+# ruff: noqa: DTZ001  naive times are among what is tried
+
 from __future__ import annotations
 
 import os
@@ -245,7 +247,7 @@ def series(cells: list[Any], dtype: Any) -> pd.Series:
         except Exception:  # noqa: BLE001  pandas raises whatever there is
             column = pd.Series([None] * len(cells), dtype=object)
             for row, cell in enumerate(cells):
-                column.iat[row] = cell
+                column.iloc[row] = cell
             return column
 
 
@@ -320,7 +322,7 @@ def real_of(cell: Any) -> float | None:
 
 def is_absent(cell: Any) -> bool:
     """Whether the cell is one of the ways to say nothing."""
-    return bool(pd.api.types.is_scalar(cell) and pd.isna(cell))
+    return bool(pd.api.types.is_scalar(cell) and not (isinstance(cell, Decimal) and cell.is_snan()) and pd.isna(cell))
 
 
 def text_of(cell: Any) -> str | None:
