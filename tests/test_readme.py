@@ -150,7 +150,10 @@ def test_every_error_stands_in_the_table():
 
 
 def test_it_reads_on_the_package_index_too():
-    targets = re.findall(r"\]\(([^)]+)\)", README)
+    plot = "](tests/benchmarks/results.png)"  # where there is no checkout beside it, its description stands in its place
+    assert (CHECKOUT / "tests" / "benchmarks" / "results.png").is_file()
+    assert README.count(plot) == 1
+    targets = re.findall(r"\]\(([^)]+)\)", README.replace(plot, ""))
     anchors = {"#" + title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", README, re.MULTILINE)}
     assert all(target.startswith("https://") or target in anchors for target in targets)
 
