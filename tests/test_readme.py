@@ -150,7 +150,7 @@ def test_every_error_stands_in_the_table():
 
 
 def test_it_reads_on_the_package_index_too():
-    plot = "](tests/benchmarks/results.png)"  # where there is no checkout beside it, its description stands in its place
+    plot = "](tests/benchmarks/results.png)"  # without a checkout beside it its description stands there
     assert (CHECKOUT / "tests" / "benchmarks" / "results.png").is_file()
     assert README.count(plot) == 1
     targets = re.findall(r"\]\(([^)]+)\)", README.replace(plot, ""))
