@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import InvalidOperation
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -211,7 +212,9 @@ class _Table:
         if "horizon_minutes" in self._frame.columns:
             series = column_of(self._frame, "horizon_minutes")
             told = pd.to_numeric(series, errors="coerce").to_numpy(dtype="f8", na_value=np.nan)
-            self._refuse(np.flatnonzero(np.isnan(told) & series.notna().to_numpy()), "horizon_minutes", "not a number")
+            self._refuse(
+                np.flatnonzero(np.isnan(told) & _there(series, "horizon_minutes")), "horizon_minutes", "not a number"
+            )
             off = np.abs((self.start - self.timestamp) / _MINUTE_US - told) >= 1  # a NaN is not off
             self._refuse(np.flatnonzero(off), "horizon_minutes", "contradicts start_utc - timestamp_utc")
 
@@ -243,7 +246,7 @@ class _Table:
         if name in self._given:
             return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
         series = column_of(self._frame, name)
-        there = series.notna().to_numpy()
+        there = _there(series, name)
         codes = np.zeros(len(self._frame), np.intp)
         found, texts = _read_there(lambda cells, column: each_unique(cells, column, convert), series, there, name)
         codes[there] = found + 1
@@ -257,7 +260,8 @@ class _Table:
         if named:
             raise InvalidInput(f"given as columns ({', '.join(named)}) too", column="probabilistic_values")
         cells = column_of(self._frame, "probabilistic_values").tolist()
-        kinds = np.array([isinstance(cell, dict) or (pd.api.types.is_scalar(cell) and pd.isna(cell)) for cell in cells])
+        kinds = ~_there(pd.Series(cells, dtype=object), "probabilistic_values")
+        kinds |= np.array([isinstance(cell, dict) for cell in cells])
         self._refuse(np.flatnonzero(~kinds), "probabilistic_values", "a dict of numbers is wanted")
         names = {as_text(name, "probabilistic_values") for cell in cells if isinstance(cell, dict) for name in cell}
         return {
@@ -275,8 +279,17 @@ def _percentile(name: str) -> tuple[float, str]:
     return (float(matched[1]) if matched else float("inf"), name)
 
 
+def _there(series: pd.Series[Any], column: str) -> npt.NDArray[np.bool_]:
+    """Which cells are given."""
+    try:
+        there: npt.NDArray[np.bool_] = series.notna().to_numpy(bool)
+    except InvalidOperation:  # a signaling NaN of decimals
+        raise InvalidInput("cells that cannot be compared", column=column) from None
+    return there
+
+
 def _optional_reals(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:
-    there = series.notna().to_numpy()
+    there = _there(series, column)
     values = np.full(len(series), np.nan, np.float32)
     if there.any():
         values[there] = _read_there(_reals, series, there, column)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
@@ -31,6 +32,7 @@ OnConflict = Literal["replace", "ignore", "error"]
 SumBy = Literal["total", "dno", "gsp"]
 
 _HOURS = 24
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 _BLOCK_ROWS = 8_192  # decoded at a time, while the next ones arrive
 _JSONB_VERSION = b"\x01"  # before the text in the binary format
 
@@ -243,6 +245,8 @@ class Forecasts:
         if not 0 <= as_integer(hour, "hour") <= _HOURS:
             raise InvalidInput(f"0 to {_HOURS}, not {hour}", column="hour")
         zone = as_text(timezone.key if isinstance(timezone, ZoneInfo) else timezone, "timezone")
+        if not _ZONE.fullmatch(zone):  # the server takes "$5" and the like for zones of its own making
+            raise InvalidInput(f"not a name of a time zone: {zone!r}", column="timezone")
         asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
         try:
             with self._session.call() as call:

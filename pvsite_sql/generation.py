@@ -72,6 +72,8 @@ class GenerationReadings:
             raise InvalidInput(f"ignore, update or error, not {on_conflict!r}", column="on_conflict")
         if not isinstance(interval, timedelta) or not interval > timedelta(0):
             raise InvalidInput(f"a timedelta above zero is wanted, not {interval!r}", column="interval")
+        if interval % timedelta(microseconds=1):  # of pandas
+            raise InvalidInput(f"whole microseconds are wanted, not {interval!r}", column="interval")
         if not isinstance(frames, Iterable):
             raise InvalidInput(f"a pandas DataFrame, or an iterable of them, is wanted, not {type(frames).__name__}")
         alone = isinstance(frames, pd.DataFrame)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import InvalidInput
 
 __all__ = [
     "ApiRequest",
@@ -198,12 +200,33 @@ _Degrees = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class LatitudeLongitudeLimits(_Row):
-    """A box on the map in degrees, its edges included."""
+    """A box on the map in degrees, its edges included.
+
+    Raises:
+        InvalidInput: an edge is no finite number, or a minimum lies above its maximum.
+    """
 
     latitude_min: _Degrees = -90
     latitude_max: _Degrees = 90
     longitude_min: _Degrees = -180
     longitude_max: _Degrees = 180
+
+    def __init__(
+        self,
+        *,
+        latitude_min: float = -90,
+        latitude_max: float = 90,
+        longitude_min: float = -180,
+        longitude_max: float = 180,
+    ) -> None:
+        edges: dict[str, Any] = {"latitude_min": latitude_min, "latitude_max": latitude_max}
+        edges |= {"longitude_min": longitude_min, "longitude_max": longitude_max}
+        try:
+            super().__init__(**edges)
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = first["msg"].removeprefix("Value error, ")
+            raise InvalidInput(reason, column=str(first["loc"][0]) if first["loc"] else None) from None
 
     @model_validator(mode="after")
     def _min_below_max(self) -> LatitudeLongitudeLimits:

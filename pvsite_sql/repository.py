@@ -76,6 +76,8 @@ class Repository(_Aggregates):
             self._pool = conninfo
         else:
             options = {"check": ConnectionPool.check_connection, "open": True, **pool_options}
+            if not callable(options.get("kwargs")):  # texts of any script, whatever the server's encoding is
+                options["kwargs"] = {**(options.get("kwargs") or {}), "client_encoding": "UTF8"}
             self._pool = self._owned = ConnectionPool(conninfo, **options)
         self._session = Session(self._pool.connection, in_transaction=False)
         super().__init__(self._session)

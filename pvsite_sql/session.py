@@ -117,6 +117,8 @@ class Call:
     """The query files on one connection, by name, with their parameters as keywords."""
 
     def __init__(self, connection: Connection) -> None:
+        if (encoding := connection.info.encoding) != "utf-8":
+            raise PvsiteSqlError(f"the pool's connections have to be made with client_encoding=UTF8, not {encoding}")
         self._connection = connection
 
     def transaction(self) -> AbstractContextManager[None]:

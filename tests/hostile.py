@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -41,7 +40,7 @@ HOSTILE_TEXTS = [
 ]
 
 
-def examples(number: int) -> Callable[[Any], Any]:
+def examples(number: int) -> settings:
     """So many examples, the same ones each time; PVSITE_SQL_EXAMPLES asks for another number, at random."""
     asked = os.environ.get("PVSITE_SQL_EXAMPLES")
     return settings(

@@ -26,10 +26,10 @@ ORACLE = """
         fv.end_utc,
         fv.forecast_power_kw,
         fv.horizon_minutes,
-        fv.probabilistic_values,
         f.timestamp_utc,
         f.created_utc,
-        f.forecast_uuid
+        f.forecast_uuid,
+        fv.probabilistic_values
     FROM forecast_values AS fv
     JOIN forecasts AS f
       ON f.forecast_uuid = fv.forecast_uuid
@@ -246,7 +246,7 @@ def test_more_gaps_than_the_index_keeps_between_two_complete_forecasts(world):
     whole = Case(0, 0, 0, 0, 0, 5, 90, 0)
     world.hold([whole, whole._replace(timestamp=30, gaps=EVERY_OTHER), whole._replace(timestamp=60, slots=12)])
     expected = world.expected()
-    assert [row[6] for row in expected.values()] == [
+    assert [row[COLUMNS.index("timestamp_utc")] for row in expected.values()] == [
         NOON + (60 if n < 12 else 0 if n % 2 else 30) * MINUTE for n in range(90)
     ]
     found = world.repo.forecasts.latest_values(world.sites)

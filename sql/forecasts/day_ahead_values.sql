@@ -41,4 +41,7 @@ FROM
         :'hour'::integer,
         :'timezone'::text
     ) AS v
+WHERE
+    -- looked at where there is no forecast too: a zone that there is not is always an error
+    timestamptz '2000-01-01 00:00+00' AT TIME ZONE :'timezone'::text IS NOT NULL
 ORDER BY v.site_uuid, v.start_utc;
