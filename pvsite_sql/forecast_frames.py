@@ -211,7 +211,10 @@ class _Table:
     def _check_horizons(self) -> None:
         if "horizon_minutes" in self._frame.columns:
             series = column_of(self._frame, "horizon_minutes")
-            told = pd.to_numeric(series, errors="coerce").to_numpy(dtype="f8", na_value=np.nan)
+            try:
+                told = pd.to_numeric(series, errors="coerce").to_numpy(dtype="f8", na_value=np.nan)
+            except (ArithmeticError, TypeError, ValueError):  # such as times that Python cannot hold
+                raise InvalidInput("cells that are no numbers", column="horizon_minutes") from None
             self._refuse(
                 np.flatnonzero(np.isnan(told) & _there(series, "horizon_minutes")), "horizon_minutes", "not a number"
             )

@@ -18,6 +18,7 @@ VALUES |= {"timestamptz": "2024-06-01", "double precision": "1", "bytea": "", "b
 UNPLANNED = ("COPY", "CREATE", "TRUNCATE")
 EXPLAINED = [each for each in load().values() if each.statement.split()[0].upper() not in UNPLANNED]
 VALUES_OF = {"partitions/missing": {"parent": "generation"}, "partitions/ensure": {"parent": "generation"}}
+VALUES_OF["forecasts/day_ahead_values"] = {"timezone": "UTC"}
 
 
 def values_of(asked):

