@@ -212,7 +212,10 @@ class _Table:
         if "horizon_minutes" in self._frame.columns:
             series = column_of(self._frame, "horizon_minutes")
             try:
-                told = pd.to_numeric(series, errors="coerce").to_numpy(dtype="f8", na_value=np.nan)
+                numbers = pd.to_numeric(series, errors="coerce")
+                if pd.api.types.is_complex_dtype(numbers):
+                    raise TypeError
+                told = numbers.to_numpy(dtype="f8", na_value=np.nan)
             except (ArithmeticError, TypeError, ValueError):  # such as times that Python cannot hold
                 raise InvalidInput("cells that are no numbers", column="horizon_minutes") from None
             self._refuse(

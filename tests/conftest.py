@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
 import pandas as pd
 import psycopg
 import pytest
+from faults.pgbouncer import pgbouncer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_postgresql import factories
 
@@ -16,6 +18,7 @@ from pvsite_sql import Repository, Site, migrate
 from pvsite_sql.embedded import server_or_dsn
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
+PGBOUNCER = bool(os.environ.get("PVSITE_SQL_PGBOUNCER"))
 
 
 @dataclass(frozen=True)
@@ -63,10 +66,20 @@ def conninfo(connection: psycopg.Connection) -> str:
     )
 
 
+@pytest.fixture(scope="session")
+def pooled(server: _Server) -> Iterator[Callable[[str], str]]:
+    """What a conninfo becomes: with PVSITE_SQL_PGBOUNCER it leads through a pgbouncer in transaction mode."""
+    if not PGBOUNCER:
+        yield str
+        return
+    with pgbouncer(server.host, server.port, server.user) as through:
+        yield through
+
+
 @pytest.fixture
-def dsn(postgresql: psycopg.Connection) -> str:
+def dsn(postgresql: psycopg.Connection, pooled: Callable[[str], str]) -> str:
     """A migrated database of this test's own."""
-    return conninfo(postgresql)
+    return pooled(conninfo(postgresql))
 
 
 @pytest.fixture
@@ -78,7 +91,8 @@ def empty_dsn(empty_database: psycopg.Connection) -> str:
 @pytest.fixture
 def repo(dsn: str) -> Iterator[Repository]:
     """A repository on a migrated database of this test's own."""
-    with Repository(dsn, min_size=1, max_size=30) as repository:
+    options = {"kwargs": {"prepare_threshold": None}} if PGBOUNCER else {}
+    with Repository(dsn, min_size=1, max_size=30, **options) as repository:
         yield repository
 
 
