@@ -18,7 +18,7 @@ __all__ = ["Column", "Parameter", "Query", "folder", "load", "parse", "query"]
 
 _PARAMETER = re.compile(r":'(\w+)'")
 _ENTRY = re.compile(r"--   (?P<name>\w+) +(?P<type>[a-z][a-z0-9 ]*?(?:\[\])?)(?:  +(?P<text>\S.*))?$")
-_SECTION = re.compile(r"-- (?P<key>Parameters|Result|Index|After):(?: (?P<value>\S.*))?$")
+_SECTION = re.compile(r"-- (?P<key>Parameters|Result|Index|Touches|After):(?: (?P<value>\S.*))?$")
 _OUTSIDE_AGGREGATES = {"schema"}
 
 
@@ -52,6 +52,7 @@ class Query:
             `row` for columns without a model, `none` for no rows.
         columns: the result's columns, in their order.
         indexes: the indexes that it relies on.
+        touches: how many rows of tables it reads at most, in the terms of `sql/README.md`; empty where it does not say.
         after: query files that must have run before it in the same transaction.
         statement: the statement as the file has it, without the header.
     """
@@ -63,6 +64,7 @@ class Query:
     result: str
     columns: tuple[Column, ...]
     indexes: tuple[str, ...]
+    touches: str
     after: tuple[str, ...]
     statement: str
 
@@ -144,6 +146,7 @@ def parse(path: Path, root: Path) -> Query:
         result=sections["Result"],
         columns=tuple(Column(m["name"], m["type"]) for _, m in entries["Result"]),
         indexes=_names(sections["Index"]),
+        touches=sections.get("Touches", ""),
         after=_names(sections.get("After", "none")),
         statement=body,
     )
