@@ -14,6 +14,7 @@ from .errors import (
     QueryFileError,
     SchemaOutOfDate,
 )
+from .limits import CallLimits, Limits
 from .models import (
     ApiRequest,
     Client,
@@ -32,6 +33,7 @@ from .models import (
     User,
 )
 from .repository import Repository, Transaction
+from .stats import QueryStats, RepositoryStats
 
 try:
     __version__ = version("pvsite_sql")
@@ -40,6 +42,7 @@ except PackageNotFoundError:  # a bare checkout on PYTHONPATH
 
 __all__ = [
     "ApiRequest",
+    "CallLimits",
     "CheckFailed",
     "Client",
     "ConstraintError",
@@ -53,13 +56,16 @@ __all__ = [
     "InvalidInput",
     "Inverter",
     "LatitudeLongitudeLimits",
+    "Limits",
     "MissingReference",
     "MlModel",
     "NotFound",
     "OutcomeUnknown",
     "PvsiteSqlError",
     "QueryFileError",
+    "QueryStats",
     "Repository",
+    "RepositoryStats",
     "SchemaOutOfDate",
     "Site",
     "SiteGroup",

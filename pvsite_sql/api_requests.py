@@ -7,7 +7,7 @@ from datetime import datetime
 from .inputs import as_optional_text, as_text, window
 from .lookups import find_user, still_there
 from .models import ApiRequest
-from .session import Session
+from .session import Call, Session
 
 __all__ = ["ApiRequests"]
 
@@ -21,15 +21,18 @@ class ApiRequests:
     def create(self, url: str, *, email: str | None = None) -> ApiRequest:
         """Note a request; without an email it is nobody's."""
         address = as_text(url, "url")
-        with self._session.call() as call, still_there():
+
+        def work(call: Call) -> ApiRequest:
             if email is not None:
                 find_user(call, email)
             return call.one(ApiRequest, "api_requests/create", url=address, email=email or "")
 
+        with still_there():
+            return self._session.run("write", work)
+
     def last_per_user(self) -> list[ApiRequest]:
         """The last request of each user that has made one, by the user's email."""
-        with self._session.call() as call:
-            return call.rows(ApiRequest, "api_requests/last_per_user")
+        return self._session.run("read", lambda call: call.rows(ApiRequest, "api_requests/last_per_user"))
 
     def list_for_user(
         self,
@@ -51,6 +54,9 @@ class ApiRequests:
         """
         parts = {"include": as_optional_text(include, "include"), "exclude": as_optional_text(exclude, "exclude")}
         bounds = window(start_utc, end_utc)
-        with self._session.call() as call:
+
+        def work(call: Call) -> list[ApiRequest]:
             find_user(call, email)
             return call.rows(ApiRequest, "api_requests/list_for_user", email=email, **bounds, **parts)
+
+        return self._session.run("read", work)

@@ -22,18 +22,19 @@ class Clients:
         Raises:
             NotFound: there is none.
         """
-        with self._session.call() as call:
-            found = call.row(Client, "clients/get", client_name=as_text(name, "name"))
+        found = self._session.run(
+            "read", lambda call: call.row(Client, "clients/get", client_name=as_text(name, "name"))
+        )
         if found is None:
             raise NotFound(f"no client {name!r}")
         return found
 
     def get_or_create(self, name: str) -> Client:
         """The client of that name, made if there is none; safe for any number of concurrent callers."""
-        with self._session.call() as call:
-            return call.got_or_made(Client, "clients/get_or_create", client_name=as_text(name, "name"))
+        return self._session.run(
+            "write", lambda call: call.got_or_made(Client, "clients/get_or_create", client_name=as_text(name, "name"))
+        )
 
     def list(self) -> list[Client]:
         """All clients, by name."""
-        with self._session.call() as call:
-            return call.rows(Client, "clients/list")
+        return self._session.run("read", lambda call: call.rows(Client, "clients/list"))

@@ -96,10 +96,13 @@ class Forecasts:
         new = forecasts(frame, given)
         if not new:
             return InsertResult()
-        with self._session.connection() as call:
+
+        def work(call: Call) -> InsertResult:
             partitions.ensure(call, "forecasts", sorted({forecast.month for forecast in new}))
             with call.transaction():
                 return _write(call, new, on_conflict)
+
+        return self._session.run_in_steps("bulk", work)
 
     def get(self, forecast_uuid: UUID | str) -> Forecast:
         """The forecast of that uuid, whole.
@@ -108,8 +111,7 @@ class Forecasts:
             NotFound: there is none.
         """
         uuid = as_uuid(forecast_uuid, "forecast_uuid")
-        with self._session.call() as call:
-            return _found(call, uuid)
+        return self._session.run("read", lambda call: _found(call, uuid))
 
     def values(self, forecast_uuid: UUID | str) -> list[ForecastValue]:
         """The values of a forecast, by start; slots without a value are left out.
@@ -118,9 +120,12 @@ class Forecasts:
             NotFound: there is no such forecast.
         """
         uuid = as_uuid(forecast_uuid, "forecast_uuid")
-        with self._session.call() as call:
+
+        def work(call: Call) -> list[ForecastValue]:
             _found(call, uuid)
             return call.rows(ForecastValue, "forecasts/values", forecast_uuid=uuid)
+
+        return self._session.run("read", work)
 
     def latest_values(
         self,
@@ -149,9 +154,8 @@ class Forecasts:
             for every site asked for, in that order, its values by start.
         """
         asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        with self._session.call() as call:
-            sites = _sites(call, site_uuids)
-            return _by_site(call, sites, "forecasts/latest_values", probabilistic=True, **asked)
+        asked["probabilistic"] = True
+        return self._values_by_site("forecasts/latest_values", site_uuids, asked)
 
     def latest_frame(
         self,
@@ -170,10 +174,14 @@ class Forecasts:
             (int32), `timestamp_utc`, `created_utc` and `forecast_uuid`; the times are `datetime64[us, UTC]`.
         """
         asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        with self._session.call() as call:
-            sites = _sites(call, site_uuids)
+        given = _given(site_uuids)
+
+        def work(call: Call) -> pd.DataFrame:
+            sites = _sites(call, given)
             rows = call.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
             return frame_of(LATEST, decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS))
+
+        return self._session.run("bulk", work)
 
     def latest_sums(
         self,
@@ -203,15 +211,21 @@ class Forecasts:
         if by not in get_args(SumBy):
             raise InvalidInput(f"total, dno or gsp, not {by!r}", column="by")
         asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        with self._session.call() as call:
-            sites = _sites(call, site_uuids)
-            return call.rows(ForecastValueSum, "forecasts/latest_sums", by=by, site_uuids=sites, **asked)
+        given = _given(site_uuids)
+
+        def work(call: Call) -> list[ForecastValueSum]:
+            return call.rows(ForecastValueSum, "forecasts/latest_sums", by=by, site_uuids=_sites(call, given), **asked)
+
+        return self._session.run("bulk", work)
 
     def latest_per_site(self, site_uuids: Iterable[UUID | str] | None = None) -> dict[UUID, Forecast]:
         """The newest forecast, whole, of each site that has one; None: of all sites that there are."""
-        with self._session.call() as call:
-            rows = call.rows(Forecast, "forecasts/latest_per_site", site_uuids=_sites(call, site_uuids))
-        return {row.site_uuid: row for row in rows}
+        given = _given(site_uuids)
+
+        def work(call: Call) -> list[Forecast]:
+            return call.rows(Forecast, "forecasts/latest_per_site", site_uuids=_sites(call, given))
+
+        return {row.site_uuid: row for row in self._session.run("read", work)}
 
     def day_ahead_values(
         self,
@@ -248,10 +262,9 @@ class Forecasts:
         if not _ZONE.fullmatch(zone):  # the server takes "$5" and the like for zones of its own making
             raise InvalidInput(f"not a name of a time zone: {zone!r}", column="timezone")
         asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
+        asked |= {"hour": hour, "timezone": zone}
         try:
-            with self._session.call() as call:
-                sites = _sites(call, site_uuids)
-                return _by_site(call, sites, "forecasts/day_ahead_values", hour=hour, timezone=zone, **asked)
+            return self._values_by_site("forecasts/day_ahead_values", site_uuids, asked)
         except psycopg.errors.InvalidParameterValue as error:
             raise InvalidInput(f"not a time zone that the server knows: {zone!r}", column="timezone") from error
 
@@ -283,8 +296,7 @@ class Forecasts:
             "horizon_minutes": as_integer(horizon_minutes, "horizon_minutes"),
             "model_name": as_filter(model_name, "model_name"),
         }
-        with self._session.call() as call:
-            return _by_site(call, _sites(call, site_uuids), "forecasts/values_at_horizon", **asked)
+        return self._values_by_site("forecasts/values_at_horizon", site_uuids, asked)
 
     def error_by_horizon(
         self,
@@ -312,11 +324,20 @@ class Forecasts:
             `mae_share`, `rmse_share`, NaN where no site's capacity is known.
         """
         asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
-        with self._session.call() as call:
-            sites = _sites(call, site_uuids)
-            rows = call.records("forecasts/error_by_horizon", site_uuids=sites, **asked)
+        given = _given(site_uuids)
+
+        def work(call: Call) -> list[dict[str, Any]]:
+            return call.records("forecasts/error_by_horizon", site_uuids=_sites(call, given), **asked)
+
+        rows = self._session.run("bulk", work)
         whole = {"horizon_minutes": "int64", "count": "int64"}
         return pd.DataFrame(rows, columns=list(_ERRORS)).astype({name: whole.get(name, "float64") for name in _ERRORS})
+
+    def _values_by_site(
+        self, name: str, site_uuids: Iterable[UUID | str] | None, asked: dict[str, Any]
+    ) -> dict[UUID, list[ForecastValue]]:
+        given = _given(site_uuids)
+        return self._session.run("bulk", lambda call: _by_site(call, _sites(call, given), name, **asked))
 
 
 _ERRORS = (
@@ -331,8 +352,12 @@ _ERRORS = (
 )
 
 
-def _sites(call: Call, site_uuids: Iterable[UUID | str] | None) -> list[UUID]:
-    return all_sites(call) if site_uuids is None else as_uuids(site_uuids, "site_uuids")
+def _given(site_uuids: Iterable[UUID | str] | None) -> list[UUID] | None:
+    return None if site_uuids is None else as_uuids(site_uuids, "site_uuids")
+
+
+def _sites(call: Call, given: list[UUID] | None) -> list[UUID]:
+    return all_sites(call) if given is None else given
 
 
 def _latest(

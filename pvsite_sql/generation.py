@@ -82,7 +82,8 @@ class GenerationReadings:
         first = next(checked, None)
         if first is None:
             return InsertResult()
-        with self._session.connection() as call:
+
+        def work(call: Call) -> InsertResult:
             partitions.ensure(call, "generation", first.months())
             with call.transaction():
                 writer = _Writer(call, on_conflict, alone=alone)
@@ -93,6 +94,11 @@ class GenerationReadings:
                     if progress is not None:
                         progress(writer.given)
                 return writer.finish()
+
+        if alone:
+            return self._session.run_in_steps("bulk", work)
+        with self._session.connection("bulk") as call:  # an iterator cannot be begun anew
+            return work(call)
 
     def read(
         self,
@@ -109,8 +115,7 @@ class GenerationReadings:
             end_utc: None: up to the last reading.
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
-        with self._session.call() as call:
-            return _models(call, name, **parameters)
+        return self._session.run("bulk", lambda call: _models(call, name, **parameters))
 
     def read_frame(
         self,
@@ -126,9 +131,12 @@ class GenerationReadings:
             times are `datetime64[us, UTC]`. It can be inserted as it is.
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
-        with self._session.call() as call:
+
+        def work(call: Call) -> pd.DataFrame:
             rows = call.copy_out(name, **parameters)
             return frame_of(GENERATION, decode_in_blocks(GENERATION, rows, _BLOCK_ROWS))
+
+        return self._session.run("bulk", work)
 
     def read_frames(
         self,
@@ -148,7 +156,7 @@ class GenerationReadings:
         return self._frames(name, parameters, chunk_rows)
 
     def _frames(self, name: str, parameters: dict[str, Any], chunk_rows: int) -> Iterator[pd.DataFrame]:
-        with self._session.call() as call:
+        with self._session.call("stream") as call:
             for block in decode_in_blocks(GENERATION, call.copy_out(name, **parameters), chunk_rows):
                 yield frame_of(GENERATION, [block])
 
@@ -162,9 +170,8 @@ class GenerationReadings:
         """The readings of the sites that the users may see, each once; None: the readings of all sites."""
         if user_uuids is None:
             return self.read(None, start_utc=start_utc, end_utc=end_utc)
-        users = as_uuids(user_uuids, "user_uuids")
-        with self._session.call() as call:
-            return _models(call, "generation/read_for_users", user_uuids=users, **window(start_utc, end_utc))
+        asked = {"user_uuids": as_uuids(user_uuids, "user_uuids"), **window(start_utc, end_utc)}
+        return self._session.run("bulk", lambda call: _models(call, "generation/read_for_users", **asked))
 
     def sums(
         self,
@@ -187,23 +194,21 @@ class GenerationReadings:
         """
         if by not in get_args(SumBy):
             raise InvalidInput(f"total, dno or gsp, not {by!r}", column="by")
-        bounds = window(start_utc, end_utc)
+        asked = {"by": by, **window(start_utc, end_utc)}
         if site_uuids is None:
-            with self._session.call() as call:
-                return call.rows(GenerationSum, "generation/sums_all_sites", by=by, **bounds)
-        sites = as_uuids(site_uuids, "site_uuids")
-        with self._session.call() as call:
-            return call.rows(GenerationSum, "generation/sums", by=by, site_uuids=sites, **bounds)
+            return self._session.run(
+                "bulk", lambda call: call.rows(GenerationSum, "generation/sums_all_sites", **asked)
+            )
+        asked["site_uuids"] = as_uuids(site_uuids, "site_uuids")
+        return self._session.run("bulk", lambda call: call.rows(GenerationSum, "generation/sums", **asked))
 
     def latest(self, site_uuids: Iterable[UUID | str] | None = None) -> dict[UUID, Generation]:
         """The last reading of each site that has one; None: of all sites that there are."""
         if site_uuids is None:
-            with self._session.call() as call:
-                rows = call.rows(Generation, "generation/latest_all_sites")
+            rows = self._session.run("read", lambda call: call.rows(Generation, "generation/latest_all_sites"))
         else:
             sites = as_uuids(site_uuids, "site_uuids")
-            with self._session.call() as call:
-                rows = call.rows(Generation, "generation/latest", site_uuids=sites)
+            rows = self._session.run("read", lambda call: call.rows(Generation, "generation/latest", site_uuids=sites))
         return {row.site_uuid: row for row in rows}
 
 

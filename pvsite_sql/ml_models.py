@@ -30,10 +30,10 @@ class MlModels:
             "version": as_optional_text(version, "version"),
             "description": as_optional_text(description, "description"),
         }
-        with self._session.call() as call:
-            return call.got_or_made(MlModel, "ml_models/get_or_create", **parameters)
+        return self._session.run(
+            "write", lambda call: call.got_or_made(MlModel, "ml_models/get_or_create", **parameters)
+        )
 
     def list(self) -> builtins.list[MlModel]:
         """All models, by name and version."""
-        with self._session.call() as call:
-            return call.rows(MlModel, "ml_models/list")
+        return self._session.run("read", lambda call: call.rows(MlModel, "ml_models/list"))

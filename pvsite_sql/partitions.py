@@ -47,7 +47,7 @@ def ensure_while_writing(session: Session, call: Call, parent: Parent, months: l
         return
     if not session.in_transaction:
         try:
-            with session.connection(timeout=_SECOND_CONNECTION_TIMEOUT_S) as other:
+            with session.connection("bulk", timeout=_SECOND_CONNECTION_TIMEOUT_S) as other:
                 ensure(other, parent, missing)
                 return
         except (psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests, psycopg.errors.LockNotAvailable):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from math import ceil
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
 from . import check, queries
@@ -16,11 +20,14 @@ from .clients import Clients
 from .errors import PvsiteSqlError
 from .forecasts import Forecasts
 from .generation import GenerationReadings
+from .inputs import as_optional_text
 from .inverters import Inverters
+from .limits import CallLimits, Limits
 from .ml_models import MlModels
-from .session import Session, transaction
+from .session import Call, Session, Settings
 from .site_groups import SiteGroups
 from .sites import Sites
+from .stats import Recorder, RepositoryStats
 from .status import Statuses
 from .users import Users
 
@@ -56,12 +63,23 @@ class Repository(_Aggregates):
     One repository serves all threads of a program.
     """
 
-    def __init__(self, conninfo: str | ConnectionPool[Any], **pool_options: Any) -> None:
+    def __init__(
+        self,
+        conninfo: str | ConnectionPool[Any],
+        *,
+        actor: str | None = None,
+        limits: Limits | None = None,
+        slow_query_ms: float | None = 1000,
+        **pool_options: Any,
+    ) -> None:
         """Open a pool, or use one.
 
         Args:
             conninfo: what libpq takes (`postgresql://...` or `host=... dbname=...`; empty: PGHOST, PGSERVICE and the
                 like), or an existing pool, which stays open when the repository is closed.
+            actor: who writes, for the history of sites: a program or a person.
+            limits: how long calls may take and wait.
+            slow_query_ms: queries that take so long are logged, by name, to the logger `pvsite_sql`; None: none are.
             pool_options: the options of `psycopg_pool.ConnectionPool`, such as `max_size`, `timeout` or `kwargs`.
 
         Raises:
@@ -69,6 +87,8 @@ class Repository(_Aggregates):
             TypeError: an existing pool is given, and options for a new one.
         """
         queries.load()
+        limits = Limits() if limits is None else limits
+        self._settings = Settings(limits, as_optional_text(actor, "actor"), Recorder(slow_query_ms))
         self._owned: ConnectionPool[Any] | None = None
         if isinstance(conninfo, ConnectionPool):
             if pool_options:
@@ -76,20 +96,31 @@ class Repository(_Aggregates):
             self._pool = conninfo
         else:
             options = {"check": ConnectionPool.check_connection, "open": True, **pool_options}
-            if not callable(options.get("kwargs")):  # texts of any script, whatever the server's encoding is
-                options["kwargs"] = {**(options.get("kwargs") or {}), "client_encoding": "UTF8"}
+            if not callable(options.get("kwargs")):
+                options["kwargs"] = _connection_options(conninfo, options.get("kwargs") or {}, limits.connect_s)
             self._pool = self._owned = ConnectionPool(conninfo, **options)
-        self._session = Session(self._pool.connection, in_transaction=False)
+        self._session = Session(self._pool.connection, self._settings, in_transaction=False)
         super().__init__(self._session)
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, *, actor: str | None = None, limits: CallLimits | None = None) -> Iterator[Transaction]:
         """Several calls, all or nothing: committed at the end of the block, rolled back when it raises.
+
+        It is the caller's to begin anew after a deadlock or a serialization failure.
+
+        Args:
+            actor: who writes, for the history of sites; None: as the repository has it.
+            limits: how long its calls may take and wait; None: as the repository has it.
 
         Raises:
             OutcomeUnknown: the connection died when COMMIT had been sent.
         """
-        with self._pool.connection() as connection, transaction(connection):
+        settings = self._settings
+        if actor is not None:
+            settings = replace(settings, actor=as_optional_text(actor, "actor"))
+        if limits is not None:
+            settings = replace(settings, limits=replace(settings.limits, transaction=limits))
+        with self._pool.connection() as connection, Call(connection, settings, "transaction").transaction():
             open_ = True
 
             @contextmanager
@@ -99,7 +130,7 @@ class Repository(_Aggregates):
                 yield connection
 
             try:
-                yield Transaction(Session(lend, in_transaction=True))
+                yield Transaction(Session(lend, settings, in_transaction=True))
             finally:
                 open_ = False
 
@@ -109,8 +140,11 @@ class Repository(_Aggregates):
         Raises:
             SchemaOutOfDate: some are missing; says which.
         """
-        with self._session.call() as call:
-            check.require_migrations(call)
+        self._session.run("read", check.require_migrations)
+
+    def stats(self) -> RepositoryStats:
+        """The pool's figures, and how often and how long each query file has run, since the repository was made."""
+        return self._settings.recorder.snapshot(self._pool.get_stats())
 
     def close(self) -> None:
         """Close the pool, unless it was there before."""
@@ -124,3 +158,16 @@ class Repository(_Aggregates):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _connection_options(conninfo: str, given: dict[str, Any], connect_s: float) -> dict[str, Any]:
+    said = {**conninfo_to_dict(conninfo), **given}
+    options = {
+        # a peer that is gone without a word is noticed after two minutes, not after the system's two hours
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 6,
+        **({} if "PGCONNECT_TIMEOUT" in os.environ else {"connect_timeout": ceil(connect_s)}),
+    }
+    missing = {name: value for name, value in options.items() if name not in said}
+    return {**missing, **given, "client_encoding": "UTF8"}  # texts of any script, whatever the server's encoding is

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
 
 import psycopg
 from psycopg import pq
-from psycopg.abc import AdaptContext, Buffer
-from psycopg.adapt import Loader
+from psycopg.abc import Buffer
 from psycopg.rows import dict_row
 from pydantic import BaseModel
 
+from . import loaders
 from .errors import CheckFailed, ConstraintError, Duplicate, MissingReference, NotFound, OutcomeUnknown, PvsiteSqlError
+from .limits import CallLimits, Kind, Limits
 from .queries import Query, query
-from .rows import EPOCH, collector_paused, models
+from .rows import collector_paused, models
+from .stats import Recorder
 
-__all__ = ["Call", "Lend", "Session", "transaction"]
+__all__ = ["Call", "Lend", "Session", "Settings"]
 
 Connection = psycopg.Connection[Any]
 Model = TypeVar("Model", bound=BaseModel)
+Result = TypeVar("Result")
 
-_ATTEMPTS = 100
-_REAL = struct.Struct("!f")
+_LOOKS = 100
+_ATTEMPTS = 5
+_PAUSE_S = 0.05  # twice as long each time, and by chance, so that two do not meet again
 _REFUSALS: dict[type[psycopg.Error], type[ConstraintError]] = {
     psycopg.errors.UniqueViolation: Duplicate,
     psycopg.errors.ForeignKeyViolation: MissingReference,
@@ -35,59 +39,24 @@ _REFUSALS: dict[type[psycopg.Error], type[ConstraintError]] = {
 }
 
 
-class _UtcLoader(Loader):
-    """timestamptz as aware UTC, whatever the session's TimeZone and DateStyle; rows share what they have in common."""
+@dataclass(frozen=True)
+class Settings:
+    """What the calls of a repository have in common.
 
-    format = pq.Format.BINARY
-
-    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
-        super().__init__(oid, context)
-        self._seen: dict[bytes, datetime] = {}
-
-    def load(self, data: Buffer) -> datetime:
-        key = bytes(data)
-        if (value := self._seen.get(key)) is None:
-            value = self._seen[key] = EPOCH + timedelta(microseconds=struct.unpack("!q", key)[0])
-        return value
-
-
-class _UuidLoader(Loader):
-    """uuid; rows share what they have in common."""
-
-    format = pq.Format.BINARY
-
-    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
-        super().__init__(oid, context)
-        self._seen: dict[bytes, UUID] = {}
-
-    def load(self, data: Buffer) -> UUID:
-        key = bytes(data)
-        if (value := self._seen.get(key)) is None:
-            value = self._seen[key] = UUID(bytes=key)
-        return value
-
-
-@contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
-    """A transaction, or a savepoint where one is open already.
-
-    Raises:
-        OutcomeUnknown: the connection died when COMMIT had been sent.
+    Attributes:
+        limits: how long they may take.
+        actor: on whose behalf they write; empty where it is not known.
+        recorder: what is told of each query and retry.
     """
-    outermost = connection.info.transaction_status == pq.TransactionStatus.IDLE
-    committing = False
-    try:
-        with connection.transaction():
-            yield
-            committing = outermost
-    except psycopg.OperationalError as error:
-        if committing and connection.broken:
-            raise OutcomeUnknown("the connection died between COMMIT and its answer") from error
-        raise
-    except psycopg.Error as error:
-        if committing:
-            raise _explained(error) from error  # a constraint that is checked at COMMIT
-        raise
+
+    limits: Limits
+    actor: str
+    recorder: Recorder
+
+    def parameters(self, kind: Kind) -> dict[str, object]:
+        """What a transaction of that kind begins with."""
+        limits: CallLimits = self.limits.of(kind)
+        return {**limits.parameters(), "fill_in": self.limits.is_default(kind), "actor": self.actor}
 
 
 def _explained(error: psycopg.Error) -> Exception:
@@ -100,35 +69,48 @@ def _explained(error: psycopg.Error) -> Exception:
     return error
 
 
-class _RealLoader(Loader):
-    """real as PostgreSQL writes it: 1.1, not 1.10000002."""
-
-    format = pq.Format.BINARY
-
-    def load(self, data: Buffer) -> float:
-        (exact,) = _REAL.unpack(data)
-        for digits in (".6g", ".7g", ".8g"):
-            if _REAL.pack(short := float(format(exact, digits))) == data:
-                return short
-        return float(format(exact, ".9g"))
-
-
 class Call:
     """The query files on one connection, by name, with their parameters as keywords."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, settings: Settings | None = None, kind: Kind = "read") -> None:
+        """Lay them on a connection; without `settings` its limits stay as they are."""
         if (encoding := connection.info.encoding) != "utf-8":
             raise PvsiteSqlError(f"the pool's connections have to be made with client_encoding=UTF8, not {encoding}")
         self._connection = connection
+        self._settings = settings
+        self._kind = kind
+        self.running = "no query"
+        self.commit_was_sent = False
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """A transaction on the connection, or a savepoint where one is open already."""
-        return transaction(self._connection)
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction on the connection, or a savepoint where one is open already.
+
+        Raises:
+            OutcomeUnknown: the connection died when COMMIT had been sent.
+        """
+        outermost = self._connection.info.transaction_status == pq.TransactionStatus.IDLE
+        if outermost:
+            self.commit_was_sent = False
+        try:
+            with self._connection.transaction():
+                if outermost and self._settings is not None:
+                    self.run("session/begin", **self._settings.parameters(self._kind))
+                yield
+                self.commit_was_sent = outermost
+        except psycopg.OperationalError as error:
+            if outermost and self.commit_was_sent and self._connection.broken:
+                raise OutcomeUnknown("the connection died between COMMIT and its answer") from error
+            raise
+        except psycopg.Error as error:
+            if outermost and self.commit_was_sent:
+                raise _explained(error) from error  # a constraint that is checked at COMMIT
+            raise
 
     def rows(self, model: type[Model], name: str, /, **parameters: object) -> list[Model]:
         """All rows of the result, as models."""
-        with self._executed(query(name), parameters) as cursor, collector_paused():
-            return models(model, cursor.fetchall())
+        with collector_paused():
+            return models(model, self.records(name, **parameters))
 
     def row(self, model: type[Model], name: str, /, **parameters: object) -> Model | None:
         """The first row of the result, or None."""
@@ -148,7 +130,7 @@ class Call:
 
     def got_or_made(self, model: type[Model], name: str, /, **parameters: object) -> Model:
         """The row of a get-or-create query, asked again where another caller made it at the same moment."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(_LOOKS):
             if (row := self.row(model, name, **parameters)) is not None:
                 return row
         raise PvsiteSqlError(f"{name}: a row that is there cannot be seen; do row-level security policies hide it?")
@@ -160,8 +142,7 @@ class Call:
 
     def values(self, name: str, /, **parameters: object) -> list[Any]:
         """The first column of the result."""
-        with self._executed(query(name), parameters) as cursor:
-            return [next(iter(row.values())) for row in cursor]
+        return [next(iter(row.values())) for row in self.records(name, **parameters)]
 
     def run(self, name: str, /, **parameters: object) -> int:
         """Run for its effect; the number of rows that it touched."""
@@ -187,7 +168,11 @@ class Call:
             while not ended and (row := copy.read()):  # waits for the server
                 rows = bytearray(row)
                 ended = self._add_arrived(rows)
-                yield rows
+                left = time.perf_counter()
+                try:
+                    yield rows
+                finally:
+                    self._elsewhere_s += time.perf_counter() - left
 
     def _add_arrived(self, rows: bytearray) -> bool:
         """Add what arrived with the first row: psycopg's own loop outlasts the transfer. Whether that is all."""
@@ -201,6 +186,7 @@ class Call:
         for result in results:
             if result.status != pq.ExecStatus.COMMAND_OK:
                 raise psycopg.errors.error_from_result(result, encoding=self._connection.info.encoding)
+            self._copied = result.command_tuples or 0
         return bool(length)
 
     @contextmanager
@@ -213,17 +199,23 @@ class Call:
         # not connection.cursor(): a caller's pool may make cursors that bind on the client and cannot read binary
         cursor = psycopg.Cursor(self._connection, row_factory=dict_row)
         cursor.format = pq.Format.BINARY
-        cursor.adapters.register_loader("timestamptz", _UtcLoader)
-        cursor.adapters.register_loader("uuid", _UuidLoader)
-        cursor.adapters.register_loader("float4", _RealLoader)
+        loaders.register(cursor)
+        self.running, self._copied, self._elsewhere_s = asked.name, 0, 0.0
+        began, failed = time.perf_counter(), False
         try:
             with cursor:
                 yield cursor
         except psycopg.Error as error:
+            failed = True
             if (explained := _explained(error)) is not error:
                 raise explained from error
             error.add_note(f"in {asked.path}")
             raise
+        finally:
+            if self._settings is not None:
+                ms = (time.perf_counter() - began - self._elsewhere_s) * 1000
+                rows = max(cursor.rowcount, self._copied, 0)
+                self._settings.recorder.ran(asked.name, ms=ms, rows=rows, failed=failed)
 
 
 class Lend(Protocol):
@@ -236,18 +228,47 @@ class Lend(Protocol):
 class Session:
     """Lends connections to the aggregates: of a pool, or the one of a transaction."""
 
-    def __init__(self, lend: Lend, *, in_transaction: bool) -> None:
+    def __init__(self, lend: Lend, settings: Settings, *, in_transaction: bool) -> None:
         self._lend = lend
+        self._settings = settings
         self.in_transaction = in_transaction
 
     @contextmanager
-    def connection(self, timeout: float | None = None) -> Iterator[Call]:
+    def connection(self, kind: Kind, timeout: float | None = None) -> Iterator[Call]:
         """A connection, on which the caller opens the transactions; `timeout` seconds are waited for it at most."""
         with self._lend(timeout) as connection:
-            yield Call(connection)
+            yield Call(connection, self._settings, kind)
 
     @contextmanager
-    def call(self) -> Iterator[Call]:
+    def call(self, kind: Kind) -> Iterator[Call]:
         """A connection in a transaction of its own, committed at the end; a savepoint in `Repository.transaction`."""
-        with self._lend() as connection, transaction(connection):
-            yield Call(connection)
+        with self.connection(kind) as call, call.transaction():
+            yield call
+
+    def run(self, kind: Kind, work: Callable[[Call], Result]) -> Result:
+        """Do all of a call's work in a transaction of its own; a savepoint in `Repository.transaction`.
+
+        After a deadlock or a serialization failure it is begun anew, a few times, unless COMMIT was sent.
+        """
+
+        def in_transaction(call: Call) -> Result:
+            with call.transaction():
+                return work(call)
+
+        return self.run_in_steps(kind, in_transaction)
+
+    def run_in_steps(self, kind: Kind, work: Callable[[Call], Result]) -> Result:
+        """The same for work that opens its transactions itself."""
+        attempt = 0
+        while True:
+            attempt += 1
+            began = time.perf_counter()
+            with self.connection(kind) as call:
+                try:
+                    return work(call)
+                except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected) as error:
+                    if self.in_transaction or call.commit_was_sent or attempt == _ATTEMPTS:
+                        raise
+                    ms = (time.perf_counter() - began) * 1000
+                    self._settings.recorder.retried(call.running, error, attempt=attempt, attempts=_ATTEMPTS, ms=ms)
+            time.sleep(_PAUSE_S * 2**attempt * random.random())  # noqa: S311  no secret

@@ -9,7 +9,7 @@ from .errors import ConstraintError, MissingReference
 from .inputs import as_integer, as_text, as_uuid
 from .lookups import find_site, find_site_group, still_there
 from .models import Site, SiteGroup, User
-from .session import Session
+from .session import Call, Session
 
 __all__ = ["SiteGroups"]
 
@@ -26,18 +26,20 @@ class SiteGroups:
         Raises:
             NotFound: there is none.
         """
-        with self._session.call() as call:
-            return find_site_group(call, name)
+        return self._session.run("read", lambda call: find_site_group(call, name))
 
     def get_or_create(self, name: str) -> SiteGroup:
         """The group of that name, made if there is none; safe for any number of concurrent callers."""
-        with self._session.call() as call:
-            return call.got_or_made(SiteGroup, "site_groups/get_or_create", site_group_name=as_text(name, "name"))
+        return self._session.run(
+            "write",
+            lambda call: call.got_or_made(
+                SiteGroup, "site_groups/get_or_create", site_group_name=as_text(name, "name")
+            ),
+        )
 
     def list(self) -> builtins.list[SiteGroup]:
         """All groups, by name."""
-        with self._session.call() as call:
-            return call.rows(SiteGroup, "site_groups/list")
+        return self._session.run("read", lambda call: call.rows(SiteGroup, "site_groups/list"))
 
     def create(self, name: str, *, service_level: int = 0) -> SiteGroup:
         """Make a group.
@@ -47,38 +49,55 @@ class SiteGroups:
             CheckFailed: the level is below zero.
         """
         level = as_integer(service_level, "service_level")
-        with self._session.call() as call:
-            return call.one(SiteGroup, "site_groups/create", site_group_name=as_text(name, "name"), service_level=level)
+        return self._session.run(
+            "write",
+            lambda call: call.one(
+                SiteGroup, "site_groups/create", site_group_name=as_text(name, "name"), service_level=level
+            ),
+        )
 
     def sites(self, name: str) -> builtins.list[Site]:
         """The sites of a group, by site_uuid."""
-        with self._session.call() as call:
+
+        def work(call: Call) -> builtins.list[Site]:
             find_site_group(call, name)
             return call.rows(Site, "site_groups/sites", site_group_name=name)
 
+        return self._session.run("read", work)
+
     def users(self, name: str) -> builtins.list[User]:
         """The users of a group, by email."""
-        with self._session.call() as call:
+
+        def work(call: Call) -> builtins.list[User]:
             find_site_group(call, name)
             return call.rows(User, "site_groups/users", site_group_name=name)
+
+        return self._session.run("read", work)
 
     def add_site(self, name: str, *, site_uuid: UUID | str) -> builtins.list[Site]:
         """Put a site into a group, where it may stand already; returns the group's sites, by site_uuid."""
         uuid = as_uuid(site_uuid, "site_uuid")
-        with self._session.call() as call, still_there():
+
+        def work(call: Call) -> builtins.list[Site]:
             find_site_group(call, name)
             find_site(call, uuid)
             call.run("site_groups/add_site", site_group_name=name, site_uuid=uuid)
             return call.rows(Site, "site_groups/sites", site_group_name=name)
 
+        with still_there():
+            return self._session.run("write", work)
+
     def remove_site(self, name: str, *, site_uuid: UUID | str) -> builtins.list[Site]:
         """Take a site out of a group, where it may be missing already; returns the group's sites, by site_uuid."""
         uuid = as_uuid(site_uuid, "site_uuid")
-        with self._session.call() as call:
+
+        def work(call: Call) -> builtins.list[Site]:
             find_site_group(call, name)
             find_site(call, uuid)
             call.run("site_groups/remove_site", site_group_name=name, site_uuid=uuid)
             return call.rows(Site, "site_groups/sites", site_group_name=name)
+
+        return self._session.run("write", work)
 
     def set_service_level(self, name: str, *, level: int) -> SiteGroup:
         """Set what a group is entitled to, from 0; returns the group.
@@ -86,11 +105,14 @@ class SiteGroups:
         Raises:
             CheckFailed: the level is below zero.
         """
-        with self._session.call() as call:
+
+        def work(call: Call) -> SiteGroup:
             find_site_group(call, name)
             return call.one(
                 SiteGroup, "site_groups/set_service_level", site_group_name=name, level=as_integer(level, "level")
             )
+
+        return self._session.run("write", work)
 
     def delete(self, name: str) -> None:
         """Delete a group and its memberships; its sites stay.
@@ -99,9 +121,12 @@ class SiteGroups:
             ConstraintError: users are in it; nothing is deleted.
         """
         try:
-            with self._session.call() as call:
+
+            def work(call: Call) -> None:
                 find_site_group(call, name)
                 call.run("site_groups/delete", site_group_name=name)
+
+            self._session.run("write", work)
         except MissingReference as error:
             raise ConstraintError(
                 f"site group {name!r} still has users: move or delete them first", constraint_name=error.constraint_name

@@ -14,7 +14,7 @@ from .errors import InvalidInput, MissingReference, NotFound
 from .inputs import as_filter, as_integer, as_text, as_uuid, as_uuids
 from .lookups import find_site, find_user
 from .models import LatitudeLongitudeLimits, Site
-from .session import Session
+from .session import Call, Session
 
 __all__ = ["AssetType", "SiteFields", "Sites"]
 
@@ -73,8 +73,7 @@ class Sites:
             NotFound: there is none.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
-        with self._session.call() as call:
-            return find_site(call, uuid)
+        return self._session.run("read", lambda call: find_site(call, uuid))
 
     def get_by_client_site_id(
         self, client_site_id: int, *, client_site_name: str | None = None, client_name: str | None = None
@@ -88,22 +87,25 @@ class Sites:
         """
         if (client_site_name is None) == (client_name is None):
             raise InvalidInput("either client_site_name or client_name is wanted", column="client_name")
-        with self._session.call() as call:
-            found = call.row(
+        found = self._session.run(
+            "read",
+            lambda call: call.row(
                 Site,
                 "sites/get_by_client_site_id",
                 client_site_id=as_integer(client_site_id, "client_site_id"),
                 client_site_name=as_filter(client_site_name, "client_site_name"),
                 client_name=as_filter(client_name, "client_name"),
-            )
+            ),
+        )
         if found is None:
             raise NotFound(f"no site with client_site_id {client_site_id} of {client_site_name or client_name!r}")
         return found
 
     def get_by_client_site_name(self, name: str) -> Site:
         """The site to which its client gave that name; the oldest one if there are several."""
-        with self._session.call() as call:
-            found = call.row(Site, "sites/get_by_client_site_name", client_site_name=as_text(name, "name"))
+        found = self._session.run(
+            "read", lambda call: call.row(Site, "sites/get_by_client_site_name", client_site_name=as_text(name, "name"))
+        )
         if found is None:
             raise NotFound(f"no site with client_site_name {name!r}")
         return found
@@ -133,11 +135,11 @@ class Sites:
             "client_name": as_filter(client_name, "client_name"),
         }
         if site_uuids is None:
-            with self._session.call() as call:
-                return call.rows(Site, "sites/list", **filters)
+            return self._session.run("read", lambda call: call.rows(Site, "sites/list", **filters))
         uuids = as_uuids(site_uuids, "site_uuids")
-        with self._session.call() as call:
-            return call.rows(Site, "sites/list_by_uuid", site_uuids=uuids, **filters)
+        return self._session.run(
+            "read", lambda call: call.rows(Site, "sites/list_by_uuid", site_uuids=uuids, **filters)
+        )
 
     def list_for_user(self, email: str, *, within: LatitudeLongitudeLimits | None = None) -> builtins.list[Site]:
         """The sites that a user may see, by site_uuid.
@@ -146,18 +148,24 @@ class Sites:
             email: the user's.
             within: only sites in this box, its edges included; a site whose place is not known is in no box.
         """
-        with self._session.call() as call:
+
+        def work(call: Call) -> builtins.list[Site]:
             find_user(call, email)
             if within is None:
                 return call.rows(Site, "sites/list_for_user", email=email)
             return call.rows(Site, "sites/list_for_user_within", email=email, **within.model_dump())
 
+        return self._session.run("read", work)
+
     def visible(self, email: str, *, site_uuids: Iterable[UUID | str]) -> set[UUID]:
         """Those of the sites that the user may see."""
         uuids = as_uuids(site_uuids, "site_uuids")
-        with self._session.call() as call:
+
+        def work(call: Call) -> set[UUID]:
             find_user(call, email)
             return set(call.values("sites/visible", email=email, site_uuids=uuids))
+
+        return self._session.run("read", work)
 
     def update(self, site_uuid: UUID | str, **changes: Unpack[SiteFields]) -> Site:
         """Change the given fields and leave the others; None makes a field not known. Returns the site.
@@ -174,7 +182,8 @@ class Sites:
         Its readings stay, and stay readable, unless `delete_generation` is set.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
-        with self._session.call() as call:
+
+        def work(call: Call) -> None:
             if not call.values("sites/delete_lock", site_uuid=uuid):
                 raise NotFound(f"no site {uuid}")
             call.run("sites/delete_forecasts", site_uuid=uuid)
@@ -182,13 +191,14 @@ class Sites:
                 call.run("sites/delete_generation", site_uuid=uuid)
             call.run("sites/delete_site", site_uuid=uuid)
 
+        self._session.run("bulk", work)
+
     def _write(self, name: str, fields: SiteFields, site_uuid: UUID | None = None) -> Site:
         parameters: dict[str, object] = {"fields": _json(fields)}
         if site_uuid is not None:
             parameters["site_uuid"] = site_uuid
         try:
-            with self._session.call() as call:
-                site = call.row(Site, name, **parameters)
+            site = self._session.run("write", lambda call: call.row(Site, name, **parameters))
         except MissingReference as error:
             raise NotFound(f"no client {fields.get('client_uuid')}") from error
         if site is None:

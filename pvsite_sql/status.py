@@ -18,10 +18,8 @@ class Statuses:
     def create(self, status: str, *, message: str) -> Status:
         """Say how the service is, in a word (ok, warning, error) and in a sentence."""
         word, sentence = as_text(status, "status"), as_text(message, "message")
-        with self._session.call() as call:
-            return call.one(Status, "status/create", status=word, message=sentence)
+        return self._session.run("write", lambda call: call.one(Status, "status/create", status=word, message=sentence))
 
     def latest(self) -> Status | None:
         """What was said last, None where nothing was said yet."""
-        with self._session.call() as call:
-            return call.row(Status, "status/latest")
+        return self._session.run("read", lambda call: call.row(Status, "status/latest"))

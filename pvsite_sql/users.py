@@ -8,7 +8,7 @@ from .errors import MissingReference
 from .inputs import as_text
 from .lookups import find_site_group, find_user, still_there
 from .models import User
-from .session import Session
+from .session import Call, Session
 
 __all__ = ["Users"]
 
@@ -25,8 +25,7 @@ class Users:
         Raises:
             NotFound: there is none.
         """
-        with self._session.call() as call:
-            return find_user(call, email)
+        return self._session.run("read", lambda call: find_user(call, email))
 
     def get_or_create(self, email: str) -> User:
         """The user of that email; if there is none, made with a group of its own, `site_group_for_<email>`.
@@ -35,15 +34,15 @@ class Users:
         """
         while True:
             try:
-                with self._session.call() as call:
-                    return call.got_or_made(User, "users/get_or_create", email=as_text(email, "email"))
+                return self._session.run(
+                    "write", lambda call: call.got_or_made(User, "users/get_or_create", email=as_text(email, "email"))
+                )
             except MissingReference:  # another deleted the group that was left over: it is made anew
                 continue
 
     def list(self) -> builtins.list[User]:
         """All users, by email."""
-        with self._session.call() as call:
-            return call.rows(User, "users/list")
+        return self._session.run("read", lambda call: call.rows(User, "users/list"))
 
     def create(self, email: str, *, site_group_name: str) -> User:
         """Make a user in a group that there is.
@@ -51,19 +50,30 @@ class Users:
         Raises:
             Duplicate: there is a user of that email.
         """
-        with self._session.call() as call, still_there():
+
+        def work(call: Call) -> User:
             find_site_group(call, site_group_name)
             return call.one(User, "users/create", email=as_text(email, "email"), site_group_name=site_group_name)
 
+        with still_there():
+            return self._session.run("write", work)
+
     def set_site_group(self, email: str, *, site_group_name: str) -> User:
         """Move a user into another group; returns the user."""
-        with self._session.call() as call, still_there():
+
+        def work(call: Call) -> User:
             find_user(call, email)
             find_site_group(call, site_group_name)
             return call.one(User, "users/set_site_group", email=email, site_group_name=site_group_name)
 
+        with still_there():
+            return self._session.run("write", work)
+
     def delete(self, email: str) -> None:
         """Delete a user; the group stays, API requests stay without a user."""
-        with self._session.call() as call:
+
+        def work(call: Call) -> None:
             find_user(call, email)
             call.run("users/delete", email=email)
+
+        self._session.run("write", work)
