@@ -201,10 +201,11 @@ class Call:
         cursor.format = pq.Format.BINARY
         loaders.register(cursor)
         self.running, self._copied, self._elsewhere_s = asked.name, 0, 0.0
-        began, failed = time.perf_counter(), False
+        began, failed, rows = time.perf_counter(), False, 0
         try:
             with cursor:
                 yield cursor
+                rows = max(cursor.rowcount, self._copied)
         except psycopg.Error as error:
             failed = True
             if (explained := _explained(error)) is not error:
@@ -214,8 +215,7 @@ class Call:
         finally:
             if self._settings is not None:
                 ms = (time.perf_counter() - began - self._elsewhere_s) * 1000
-                rows = max(cursor.rowcount, self._copied, 0)
-                self._settings.recorder.ran(asked.name, ms=ms, rows=rows, failed=failed)
+                self._settings.recorder.ran(asked.name, ms=ms, rows=max(rows, 0), failed=failed)
 
 
 class Lend(Protocol):
