@@ -40,6 +40,7 @@ LAST_US = 4_102_444_800_000_000  # 2100-01-01, since 1970
 SHOWN = 5  # rows named in an error
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EXACT_INTEGER = 2**53
+_UTC = "datetime64[us, UTC]"
 
 
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -191,7 +192,7 @@ def frame_of(types: Mapping[str, Type], blocks: Iterable[Array]) -> pd.DataFrame
     columns: dict[str, Any] = {}
     for name, arrays in zip(names, zip(*parts, strict=True), strict=True):
         column = np.concatenate(arrays)
-        columns[name] = pd.DatetimeIndex(column).tz_localize("UTC") if types[name] == "timestamptz" else column
+        columns[name] = pd.DatetimeIndex(column, dtype=_UTC) if types[name] == "timestamptz" else column  # no copy
     return pd.DataFrame(columns, copy=False)
 
 
