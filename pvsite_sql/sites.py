@@ -95,12 +95,12 @@ class Sites:
         """The changes of a site, from the first one on; also of one that was deleted.
 
         Raises:
-            NotFound: there never was such a site.
+            NotFound: there was never such a site.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
         changes = self._session.run("read", lambda call: call.rows(SiteChange, "sites/history", site_uuid=uuid))
         if not changes:
-            raise NotFound(f"no site {uuid}, and there never was one")
+            raise NotFound(f"no site {uuid}, and no history of one")
         return changes
 
     def get_by_client_site_id(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from concurrency import concurrently, held_up
+from concurrency import CALLERS, concurrently, held_up
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
+from test_hostile_text import REFUSED, TEXTS
 from test_roles import grant, login
 
 from pvsite_sql import InvalidInput, NotFound, Repository, Site, SiteChange, migrate
@@ -90,7 +93,7 @@ class TestHistory:
             repo.sites.history("roof")
 
     def test_of_a_site_that_never_was_is_not_found(self, repo: Repository, site: Site) -> None:
-        with pytest.raises(NotFound, match="there never was one"):
+        with pytest.raises(NotFound, match="no history of one"):
             repo.sites.history(uuid4())
         assert len(repo.sites.history(site.site_uuid)) == 1
 
@@ -342,8 +345,68 @@ class TestConcurrency:
                 repo.sites.get_as_of(known, at_utc=LATER)
 
 
+def actors(repo: Repository, site: Site) -> list[str | None]:
+    return [change.actor for change in repo.sites.history(site.site_uuid)]
+
+
 class TestActor:
-    """The setting of a transaction, by hand."""
+    def test_is_the_repositorys_or_the_transactions(self, repo: Repository, dsn: str) -> None:
+        with Repository(dsn, min_size=1, actor="registry") as registry:
+            site = registry.sites.create()
+            registry.sites.update(site.site_uuid, tilt=1)
+            with registry.transaction() as tx:
+                tx.sites.update(site.site_uuid, tilt=2)
+            with registry.transaction(actor="alice@example.com") as tx:
+                tx.sites.update(site.site_uuid, tilt=3)
+                with pytest.raises(NotFound):
+                    tx.sites.update(uuid4(), tilt=3)
+                tx.sites.update(site.site_uuid, tilt=4)
+            with registry.transaction(actor="") as tx:
+                tx.sites.update(site.site_uuid, tilt=5)
+            registry.sites.delete(site.site_uuid)
+        alice = "alice@example.com"
+        assert actors(repo, site) == ["registry", "registry", "registry", alice, alice, None, "registry"]
+
+    def test_does_not_stay_on_a_connection_of_the_pool(self, dsn: str) -> None:
+        with ConnectionPool(dsn, min_size=1, max_size=1, kwargs={"prepare_threshold": None}) as pool:
+            named, nameless = Repository(pool, actor="registry"), Repository(pool)
+            site = named.sites.create()
+            nameless.sites.update(site.site_uuid, tilt=1)
+            with nameless.transaction(actor="alice") as tx:
+                tx.sites.update(site.site_uuid, tilt=2)
+            with pytest.raises(NotFound):
+                begun_and_failed(named, site)
+            with pool.connection() as connection:
+                connection.execute("UPDATE sites SET tilt = 3")
+            nameless.sites.update(site.site_uuid, tilt=4)
+            named.sites.update(site.site_uuid, tilt=5)
+            assert actors(nameless, site) == ["registry", None, "alice", None, None, "registry"]
+
+    def test_is_each_threads_own(self, repo: Repository) -> None:
+        sites = [repo.sites.create() for _ in range(CALLERS)]
+
+        def change(site: Site, name: str) -> None:
+            for tilt in range(5):
+                with repo.transaction(actor=name) as tx:
+                    tx.sites.update(site.site_uuid, tilt=tilt)
+                repo.sites.update(site.site_uuid, tilt=tilt + 0.5)
+
+        concurrently(*[partial(change, site, f"caller {n}") for n, site in enumerate(sites)])
+        for n, site in enumerate(sites):
+            assert actors(repo, site) == [None, *[f"caller {n}", None] * 5]
+
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_is_any_text(self, repo: Repository, site: Site, name: str) -> None:
+        with repo.transaction(actor=name) as tx:
+            tx.sites.update(site.site_uuid, tilt=1)
+        assert actors(repo, site) == [None, name]
+
+    @pytest.mark.parametrize("name", REFUSED)
+    def test_is_refused_where_it_cannot_be_stored(self, repo: Repository, dsn: str, name: str) -> None:
+        with pytest.raises(InvalidInput, match="actor"), repo.transaction(actor=name):
+            pass
+        with pytest.raises(InvalidInput, match="actor"):
+            Repository(dsn, actor=name)
 
     def test_is_the_setting_of_the_transaction_and_ends_with_it(
         self, repo: Repository, site: Site, hand: psycopg.Connection
@@ -464,6 +527,11 @@ class TestMigration:
                 assert repo.sites.get_as_of(site.site_uuid, at_utc=LATER) == changed
                 assert repo.sites.get_as_of(site.site_uuid, at_utc=datetime(2024, 6, 1, tzinfo=UTC)) == site
                 assert operations(repo.sites.history(site.site_uuid)) == ["baseline", "update"]
+
+    def test_lets_nobody_hang_the_trigger_on_a_table_of_theirs(self, older: psycopg.Connection, empty_dsn: str) -> None:
+        migrate.apply(empty_dsn)
+        asked = "SELECT has_function_privilege('public', 'write_site_history()', 'EXECUTE')"
+        assert older.execute(asked).fetchone() == (False,)
 
     def test_stands_a_second_run(self, older: psycopg.Connection, empty_dsn: str) -> None:
         migrate.apply(empty_dsn)
