@@ -22,6 +22,7 @@ __all__ = [
     "LatitudeLongitudeLimits",
     "MlModel",
     "Site",
+    "SiteChange",
     "SiteGroup",
     "Status",
     "User",
@@ -80,6 +81,29 @@ class Site(_Row):
     module_capacity_kw: float | None
     ml_id: int
     created_utc: AwareDatetime
+
+
+class SiteChange(_Row):
+    """A change of a site: who made what of it, and when.
+
+    Attributes:
+        changed_utc: when it was made, before its commit; of a baseline, when the site was created.
+        change_id: orders the changes of a site that have the same time.
+        operation: insert, update or delete; baseline is what a site was that was there before its history.
+        old_row: the row before, with the columns that `sites` had then; None if there was none.
+        new_row: the row after; None if there is none.
+        actor: who made it, as the program says: `Repository(..., actor=...)`.
+        database_user: who made it, as the server knows: the user that logged in.
+    """
+
+    site_uuid: UUID
+    changed_utc: AwareDatetime
+    change_id: int
+    operation: str
+    old_row: dict[str, Any] | None
+    new_row: dict[str, Any] | None
+    actor: str | None
+    database_user: str
 
 
 class Inverter(_Row):

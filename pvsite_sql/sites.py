@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Literal, Unpack, get_args
 from uuid import UUID
 
@@ -11,9 +12,9 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from .errors import InvalidInput, MissingReference, NotFound
-from .inputs import as_filter, as_integer, as_text, as_uuid, as_uuids
+from .inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids
 from .lookups import find_site, find_user
-from .models import LatitudeLongitudeLimits, Site
+from .models import LatitudeLongitudeLimits, Site, SiteChange
 from .session import Call, Session
 
 __all__ = ["AssetType", "SiteFields", "Sites"]
@@ -74,6 +75,33 @@ class Sites:
         """
         uuid = as_uuid(site_uuid, "site_uuid")
         return self._session.run("read", lambda call: find_site(call, uuid))
+
+    def get_as_of(self, site_uuid: UUID | str, *, at_utc: datetime) -> Site:
+        """The site as it was at a time: what its last change up to then, that one included, made of it.
+
+        A site that is older than its history is taken to have been from the start what it was when the history began.
+
+        Raises:
+            NotFound: there was none then.
+        """
+        uuid = as_uuid(site_uuid, "site_uuid")
+        at_utc = as_utc(at_utc, "at_utc")
+        found = self._session.run("read", lambda call: call.row(Site, "sites/get_as_of", site_uuid=uuid, at_utc=at_utc))
+        if found is None:
+            raise NotFound(f"no site {uuid} at {at_utc}")
+        return found
+
+    def history(self, site_uuid: UUID | str) -> builtins.list[SiteChange]:
+        """The changes of a site, from the first one on; also of one that was deleted.
+
+        Raises:
+            NotFound: there was never such a site.
+        """
+        uuid = as_uuid(site_uuid, "site_uuid")
+        changes = self._session.run("read", lambda call: call.rows(SiteChange, "sites/history", site_uuid=uuid))
+        if not changes:
+            raise NotFound(f"no site {uuid}, and no history of one")
+        return changes
 
     def get_by_client_site_id(
         self, client_site_id: int, *, client_site_name: str | None = None, client_name: str | None = None

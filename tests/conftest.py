@@ -11,13 +11,16 @@ import pandas as pd
 import psycopg
 import pytest
 from faults.pgbouncer import pgbouncer
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_postgresql import factories
+from pytest_postgresql.executors import NoopExecutor
 
 from pvsite_sql import Repository, Site, migrate
 from pvsite_sql.embedded import server_or_dsn
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
+ROLES = ("pvsite_reader", "pvsite_ingestor", "pvsite_admin")  # each may what the one before it may, and more
 PGBOUNCER = bool(os.environ.get("PVSITE_SQL_PGBOUNCER"))
 
 
@@ -56,6 +59,19 @@ migrated = factories.postgresql_noproc(depends_on="server", dbname="pvsite_sql_t
 bare = factories.postgresql_noproc(depends_on="server", dbname="pvsite_sql_bare")
 postgresql = factories.postgresql("migrated")
 empty_database = factories.postgresql("bare")
+
+
+@pytest.fixture(scope="module")
+def groups(migrated: NoopExecutor) -> Iterator[None]:
+    """The three roles are the server's: those that it does not have yet are dropped at the end."""
+    access = {"host": migrated.host, "port": migrated.port, "user": migrated.user}
+    with psycopg.connect(dbname="postgres", password=migrated.password or None, autocommit=True, **access) as server:
+        lacking = [
+            name for name in ROLES if server.execute("SELECT to_regrole(%s) IS NULL", [name]).fetchone() == (True,)
+        ]
+        yield
+        for name in lacking:
+            server.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def conninfo(connection: psycopg.Connection) -> str:

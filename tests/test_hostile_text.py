@@ -59,6 +59,7 @@ ARGUMENTS: dict[str, Any] = {
     "timestamp_utc": NOON,
     "created_utc": NOON,
     "created_before": END,
+    "at_utc": datetime(2100, 1, 1, tzinfo=UTC),
     "client_site_id": 1,
     "service_level": 1,
     "level": 1,
@@ -78,7 +79,7 @@ ARGUMENTS: dict[str, Any] = {
 CHOICES: dict[str, str] = {"timezone": "UTC", "model_version": PLAIN}
 EITHER = {"sites.get_by_client_site_id": ("client_site_name", "client_name")}
 TABLES = "users, site_groups, site_group_sites, sites, clients, inverters, generation, forecasts, ml_models, status"
-TABLES += ", api_request"
+TABLES += ", api_request, site_history"
 WORLD = """
     WITH
     c AS (INSERT INTO clients (client_name) VALUES (%(text)s) RETURNING client_uuid),
@@ -181,17 +182,18 @@ def rows(connection: psycopg.Connection) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+COUNTED = {"ml_id", "change_id"}
 IDENTITY = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}|\d{4}-\d\d-\d\d[T ][\d:.]+(\+00:00|Z)?")
 
 
 def shown(value: Any, text: str) -> Any:  # noqa: PLR0911  one a kind of value
     """A value without what differs from one world to the next: the uuids, the times and the text itself."""
     if isinstance(value, BaseModel):
-        return shown(value.model_dump(exclude={"ml_id"}), text)
+        return shown(value.model_dump(exclude=COUNTED), text)
     if isinstance(value, pd.DataFrame):
         return shown(value.to_dict("records"), text)
     if isinstance(value, dict):
-        return {shown(key, text): shown(each, text) for key, each in value.items() if key != "ml_id"}
+        return {shown(key, text): shown(each, text) for key, each in value.items() if key not in COUNTED}
     if isinstance(value, (list, set, tuple)) or inspect.isgenerator(value):
         return [shown(each, text) for each in value]
     if isinstance(value, (UUID, datetime)):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID
 
 import numpy as np
@@ -34,6 +34,7 @@ PYTHON = {
     "uuid": UUID,
     "text": str,
     "integer": int,
+    "bigint": int,
     "boolean": bool,
     "double precision": float,
     "timestamp with time zone": AwareDatetime,
@@ -43,7 +44,11 @@ PYTHON = {
     "text[]": list[str],
     "jsonb": dict[str, float],
 }
-SHAPED = {("Forecast", "probabilistic_kw"): list[list[float | None]]}
+SHAPED = {
+    ("Forecast", "probabilistic_kw"): list[list[float | None]],
+    ("SiteChange", "old_row"): dict[str, Any],
+    ("SiteChange", "new_row"): dict[str, Any],
+}
 LONG = {"timestamptz": "timestamp with time zone", "timestamptz[]": "timestamp with time zone[]"}
 COPY_FROM = re.compile(r"\s*COPY (?P<table>[\w.]+) \((?P<columns>[^)]+)\) FROM STDIN WITH \(FORMAT binary\);\s*")
 

@@ -8,14 +8,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from conftest import conninfo, reading_frame
+from conftest import ROLES, conninfo, reading_frame
 from forecast_cases import NOON, forecast_frame
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -26,7 +26,6 @@ from test_queries import _psql
 from pvsite_sql import InsertResult, LatitudeLongitudeLimits, MissingReference, Repository, migrate
 from pvsite_sql.queries import folder
 
-ROLES = ("pvsite_reader", "pvsite_ingestor", "pvsite_admin")  # each may what the one before it may, and more
 FILE = folder("sql") / "schema" / "roles.sql"
 PASSWORD = uuid4().hex
 RIGHTS = """
@@ -51,19 +50,6 @@ ACLS = """
     UNION ALL SELECT 'database', datname::text, datacl::text FROM pg_database WHERE datname = current_database()
     ORDER BY 1, 2, 3
 """
-
-
-@pytest.fixture(scope="module")
-def groups(migrated: NoopExecutor) -> Iterator[None]:
-    """The three roles are the server's: those that it does not have yet are dropped at the end."""
-    access = {"host": migrated.host, "port": migrated.port, "user": migrated.user}
-    with psycopg.connect(dbname="postgres", password=migrated.password or None, autocommit=True, **access) as server:
-        lacking = [
-            name for name in ROLES if server.execute("SELECT to_regrole(%s) IS NULL", [name]).fetchone() == (True,)
-        ]
-        yield
-        for name in lacking:
-            server.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +167,8 @@ READS: dict[str, Method] = {
     "sites.get": lambda r, g: r.sites.get(g.site),
     "sites.get_by_client_site_id": lambda r, g: r.sites.get_by_client_site_id(1, client_name=g.client),
     "sites.get_by_client_site_name": lambda r, g: r.sites.get_by_client_site_name(g.client),
+    "sites.get_as_of": lambda r, g: r.sites.get_as_of(g.site, at_utc=datetime.now(UTC)),
+    "sites.history": lambda r, g: r.sites.history(g.site),
     "sites.list": lambda r, g: (r.sites.list(client_name=g.client), r.sites.list([g.site])),
     "sites.list_for_user": lambda r, g: (
         r.sites.list_for_user(g.email),
@@ -380,6 +368,15 @@ NOBODYS = [
     "UPDATE generation_p2024_06 SET generation_power_kw = 0",
     "DELETE FROM forecasts_p2024_06",
     "COPY generation_p2024_06 FROM STDIN",
+    "INSERT INTO site_history (site_uuid, changed_utc, operation) VALUES (gen_random_uuid(), now(), 'delete')",
+    "UPDATE site_history SET actor = 'somebody else'",
+    "DELETE FROM site_history",
+    "TRUNCATE site_history",
+    "SELECT FROM site_history FOR UPDATE",
+    "LOCK TABLE site_history IN SHARE MODE",
+    "SELECT setval('site_history_change_id_seq', 1)",
+    "DROP TRIGGER sites_history_update ON sites",
+    "ALTER TABLE sites DISABLE TRIGGER USER",
     "DELETE FROM _yoyo_migration",
     "SELECT FROM _yoyo_log",
     "UPDATE status SET message = 'changed'",
@@ -575,7 +572,7 @@ class TestAttacks:
         )
         ingestor.execute("CREATE CAST (pg_temp.mine AS uuid) WITH FUNCTION pg_temp.loot(pg_temp.mine) AS IMPLICIT")
         ingestor.execute("CREATE TEMPORARY TABLE bait (site_uuid pg_temp.mine, ml_model_uuid pg_temp.mine)")
-        for function in ("sites_exist", "ml_models_exist"):
+        for function in ("sites_exist", "ml_models_exist", "write_site_history"):
             with (
                 ingestor.transaction(force_rollback=True),
                 pytest.raises(InsufficientPrivilege, match=f"permission denied for function {function}"),
@@ -623,7 +620,7 @@ class TestAttacks:
             "SELECT proname, proconfig, has_function_privilege('public', oid, 'EXECUTE') FROM pg_proc "
             "WHERE pronamespace = 'public'::regnamespace AND prosecdef"
         ).fetchall()
-        assert len(rows) == 3
+        assert len(rows) >= 4
         for name, settings, by_public in rows:
             assert "search_path=pg_catalog, public, pg_temp" in settings, name
             assert not by_public, name
@@ -694,7 +691,7 @@ class TestFile:
             other = psycopg.conninfo.conninfo_to_dict(dsn)["user"]
             admin.execute(f"GRANT CREATE ON SCHEMA public TO {other}")
             warnings = grant(admin)
-        assert any("a superuser, and so do three functions" in text for text in warnings)
+        assert any("a superuser, and so do the functions" in text for text in warnings)
         assert any(text.endswith(f"run them: {other}") for text in warnings)
 
     def test_is_refused_whole_to_who_cannot_keep_its_promises(self, admin, dsn):

@@ -9,7 +9,7 @@
 --     CREATE ROLE meter_feed LOGIN IN ROLE pvsite_ingestor;
 --
 -- None of them owns anything, so none can migrate, drop or truncate. That is left to the owner of the tables, a fourth role, which
--- runs the migrations and nothing else. It had better not be a superuser: three functions run with its rights.
+-- runs the migrations and nothing else. It had better not be a superuser: some functions run with its rights.
 --
 -- Run this after each migration, as a superuser, or as the owner (with CREATEROLE, unless the three roles are there already):
 --
@@ -66,18 +66,22 @@ BEGIN
 END
 $$;
 
--- 4. Back to nothing. The functions are those that run with their owner's rights (SECURITY DEFINER). Two of them are triggers, which
+-- 4. Back to nothing. The functions are those that run with their owner's rights (SECURITY DEFINER). All but one are triggers', which
 -- fire whatever the writer's rights are: EXECUTE would only let people hang them on tables of their own, with columns of types of their
 -- own, whose casts would then run as the owner.
 REVOKE ALL ON TABLE
-clients, site_groups, users, sites, site_group_sites, inverters, status, api_request, ml_models, generation, forecasts, forecast_values
+clients, site_groups, users, sites, site_history, site_group_sites, inverters, status, api_request, ml_models,
+generation, forecasts, forecast_values
 FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin;
-REVOKE ALL ON FUNCTION ensure_month_partitions, sites_exist, ml_models_exist FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin;
+REVOKE ALL ON FUNCTION ensure_month_partitions, sites_exist, ml_models_exist, write_site_history
+FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin;
 
--- 5. Reading: everything, also the emails of the users and what they asked the API for. The view is a security_invoker one and the
+-- 5. Reading: everything, also the emails of the users and what they asked the API for. The history of the sites is written by a
+-- trigger, as its owner, and changed by nobody. The view is a security_invoker one and the
 -- functions run with their caller's rights: they show what the caller sees in the tables anyway.
 GRANT SELECT ON TABLE
-clients, site_groups, users, sites, site_group_sites, inverters, status, api_request, ml_models, generation, forecasts, forecast_values
+clients, site_groups, users, sites, site_history, site_group_sites, inverters, status, api_request, ml_models,
+generation, forecasts, forecast_values
 TO pvsite_reader, pvsite_ingestor, pvsite_admin;
 GRANT EXECUTE ON FUNCTION latest_forecast_values, missing_month_partitions TO pvsite_reader, pvsite_ingestor, pvsite_admin;
 
@@ -177,7 +181,7 @@ BEGIN
         RAISE WARNING 'these can put functions or operators into the schema %, where the queries of others run them: %', home, others;
     END IF;
     IF (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = owner) THEN
-        RAISE WARNING 'the tables belong to %, a superuser, and so do three functions that run with their owner''s rights', owner;
+        RAISE WARNING 'the tables belong to %, a superuser, and so do the functions that run with their owner''s rights', owner;
     END IF;
 END
 $$;

@@ -1,0 +1,27 @@
+-- The changes of a site, deleted or not, from the first one on.
+--
+-- Parameters:
+--   site_uuid  uuid  the site
+-- Result: SiteChange
+--   site_uuid      uuid
+--   changed_utc    timestamptz
+--   change_id      bigint
+--   operation      text
+--   old_row        jsonb
+--   new_row        jsonb
+--   actor          text
+--   database_user  text
+-- Index: site_history_pkey
+-- Touches: result
+SELECT
+    h.site_uuid,
+    h.changed_utc,
+    h.change_id,
+    h.operation,
+    h.old_row,
+    h.new_row,
+    h.actor,
+    h.database_user
+FROM site_history AS h
+WHERE h.site_uuid = :'site_uuid'::uuid
+ORDER BY h.changed_utc, h.change_id;
