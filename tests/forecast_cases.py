@@ -64,7 +64,8 @@ def together(*frames: pd.DataFrame) -> pd.DataFrame:
 
 def stored(dsn: str, site_uuid: UUID | None = None) -> dict[tuple[Any, ...], Stored]:
     """All forecasts (of a site) by site, timestamp, model name, model version and forecast version."""
-    with psycopg.connect(dsn, options="-c timezone=UTC") as connection:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SET LOCAL timezone = 'UTC'")
         rows = connection.execute(STORED).fetchall()
     found = {row[:5]: Stored(*row[5:]) for row in rows}
     assert len(found) == len(rows)
