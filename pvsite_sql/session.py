@@ -153,9 +153,18 @@ class Call:
         """Feed a COPY ... FROM STDIN; the number of rows that it stored."""
         asked = query(name)
         with self._cursor(asked) as cursor:
-            with cursor.copy(asked.text) as copy:
-                for chunk in chunks:
-                    copy.write(chunk)
+            sent = False
+            try:
+                with cursor.copy(asked.text) as copy:
+                    for chunk in chunks:
+                        copy.write(chunk)
+                    sent = True
+            except ValueError as error:
+                if not sent:  # the caller's own
+                    raise
+                # psycopg does not expect that the server has two errors to tell, as it has where its clean-up fails too
+                said = self._connection.pgconn.error_message.decode(errors="replace").strip()
+                raise psycopg.OperationalError(said or "the server ended the COPY with several errors") from error
             return cursor.rowcount
 
     def copy_out(self, name: str, /, **parameters: object) -> Iterator[bytearray]:
