@@ -5,22 +5,28 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+from uuid import UUID
 
 import psycopg
 import pytest
-from conftest import reading_frame
+from commands import COMMAND, surroundings
+from conftest import conninfo, reading_frame
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from test_queries import _psql
 
 import pvsite_sql
-from pvsite_sql import InsertResult, Repository
-from pvsite_sql.queries import folder, query
+from pvsite_sql import InsertResult, Repository, migrate
+from pvsite_sql.queries import folder, load, query
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -39,8 +45,56 @@ OLD_FUNCTIONS = """
 ROLE = "pvsite_sql_readme_ingestor"
 
 
-def _blocks(language: str, text: str = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+class Block(NamedTuple):
+    """A block of code: what stands between two fences, or lines set in by four blanks, which name no language."""
+
+    file: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def _blocks_of(file: str, text: str) -> Iterator[Block]:
+    fence, before = "", ""
+    block: Block | None = None
+    for number, line in enumerate([*text.splitlines(keepends=True), "\n"], start=1):
+        start = line.lstrip()[:3]
+        if fence:
+            if start == fence:
+                fence = ""
+            else:
+                block = block._replace(text=block.text + line)
+                continue
+        elif start in ("```", "~~~"):
+            if block is not None:
+                yield block
+            fence, block = start, Block(file, number, line.strip("`~ \n"), "")
+            continue
+        elif line.startswith(("    ", "\t")) and (block is not None or not before.strip()):  # else a paragraph goes on
+            block = (block or Block(file, number, "", ""))._replace(text=(block.text if block else "") + line[4:])
+            continue
+        if block is not None:
+            yield block
+        block, before = None, line
+    assert not fence, f"{file}: a fence is not closed"
+
+
+BLOCKS = [*_blocks_of("README.md", README), *_blocks_of("sql/README.md", GUIDE)]
+# blocks without a language that no test can run, by how they begin, and why
+NOT_RUN = {
+    COMMANDS[
+        0
+    ]: "they install from the package index; CI runs the second one, and test_demo.py what the first one ends in",
+    "python3 -m venv .venv && .venv/bin/pip install -U pip": "they install from the package index, and run these tests",
+    "pvsite_sql/ ": "a list of files, see test_the_files_that_are_named_are_there",
+}
+
+
+def _blocks(language: str, file: str | None = None) -> list[Block]:
+    return [block for block in BLOCKS if block.language == language and file in (None, block.file)]
 
 
 def _aggregates() -> dict[str, set[str]]:
@@ -50,45 +104,152 @@ def _aggregates() -> dict[str, set[str]]:
     return {name: {method for method in methods if not method.startswith("_")} for name, methods in found.items()}
 
 
-def test_the_python_blocks_run_and_print_what_stands_beside_them(dsn):
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_every_block_is_of_a_kind_that_is_run(block):
+    known = {"python", "bash", "sql", "mermaid"}  # each has a test below that takes all of them
+    assert block.language in known or any(block.text.startswith(begin) for begin in NOT_RUN), block.text
+    assert not (block.language and any(block.text.startswith(begin) for begin in NOT_RUN)), block.text
+
+
+def test_what_is_not_run_is_there():
+    bare = [block.text for block in BLOCKS if not block.language]
+    assert all(any(text.startswith(begin) for text in bare) for begin in NOT_RUN)
+    assert "<pre" not in README + GUIDE
+
+
+@pytest.mark.parametrize("file", ["README.md", "sql/README.md"])
+def test_the_python_blocks_run_and_print_what_stands_beside_them(dsn, file, tmp_path, monkeypatch):
+    """In their order, as one program, in a folder with `readings.csv`."""
     namespace = {"dsn": dsn}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "readings.csv").write_text(READINGS.format(site=SITE))
     try:
-        for block in _blocks("python"):
+        for block in _blocks("python", file):
             printed = io.StringIO()
             with redirect_stdout(printed):
-                exec(block, namespace)
-            assert printed.getvalue().splitlines() == re.findall(r"^ *print\(.*\)  # (.+)$", block, re.MULTILINE)
+                exec(compile(block.text, str(block), "exec"), namespace)
+            beside = re.findall(r"^ *print\(.*\)  # (.+)$", block.text, re.MULTILINE)
+            assert printed.getvalue().splitlines() == beside, block
     finally:
-        namespace["repo"].close()
+        if "repo" in namespace:
+            namespace["repo"].close()
 
 
-PSQL = """
+SITE = "7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11"  # stands for a site in both files, and so does $SITE
+PLACEHOLDERS = {
+    "postgresql+psycopg://user@host/solar": '"$YOYO_DSN"',
+    "postgresql://user@host/solar": '"$DSN"',
+    SITE: "$SITE",
+    "meter_feed": ROLE,  # roles are the whole server's
+}
+READINGS = "{site},2024-06-02T00:00Z,2024-06-02T00:05Z,7.25,0\n"
+PROGRAMS = f"""
 set -euo pipefail
-psql() { command psql -X -v ON_ERROR_STOP=1 "$@"; }
+psql() {{ command psql -X -v ON_ERROR_STOP=1 "$@"; }}
+yoyo() {{ {shlex.quote(sys.executable)} -m yoyo "$@"; }}
+pvsite-sql() {{ {shlex.join(COMMAND)} "$@"; }}
 """
 
 
-@pytest.mark.parametrize("block", _blocks("bash", GUIDE))
-def test_the_lines_for_psql_run_as_they_stand(block, dsn, repo, site, tmp_path):
-    repo.generation.insert(reading_frame(site.site_uuid))
-    shutil.copytree(folder("sql"), tmp_path / "sql")
-    (tmp_path / "readings.csv").write_text(f"{site.site_uuid},2024-06-02T00:00Z,2024-06-02T00:05Z,7.25,0\n")
-    environment = os.environ | {"SITE": str(site.site_uuid), "PAGER": "cat"}
-    environment["PATH"] = f"{Path(_psql()).parent}{os.pathsep}{os.environ['PATH']}"
-    for name, value in conninfo_to_dict(dsn).items():
-        environment[{"dbname": "PGDATABASE"}.get(name, f"PG{name.upper()}")] = str(value)
-    command = ["bash", "-c", PSQL + block]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+def _run(text: str, dsn: str, folder_: Path, site_uuid: UUID | str = SITE) -> str:
+    """What a block prints in a shell, in a folder with `sql`, `migrations` and `readings.csv`, with psql and Python.
+
+    The database is libpq's default, `$DSN`, `$YOYO_DSN` and `$PVSITE_SQL_DSN`; the placeholders are replaced.
+    """
+    for name in ("sql", "migrations"):
+        shutil.copytree(folder(name), folder_ / name, dirs_exist_ok=True)
+    (folder_ / "readings.csv").write_text(READINGS.format(site=site_uuid))
+    for placeholder, value in PLACEHOLDERS.items():
+        quotes = "'" if f"'{{{placeholder}}}'" in text else ""  # the shell has to look into these quotes
+        text = text.replace(f"{quotes}{{{placeholder}}}{quotes}", f'"{{{value}}}"').replace(placeholder, value)
+    parameters = conninfo_to_dict(dsn)
+    programs = [Path(_psql()).parent, Path(sys.executable).parent, os.environ["PATH"]]
+    given = {
+        "SITE": str(site_uuid),
+        "DSN": f"postgresql://?{urlencode(parameters, quote_via=quote)}",
+        "YOYO_DSN": migrate.yoyo_uri(dsn),
+        "PVSITE_SQL_DSN": dsn,
+        "PATH": os.pathsep.join(map(str, programs)),
+        "PAGER": "cat",
+        "USER": "somebody",
+    }
+    given |= {{"dbname": "PGDATABASE"}.get(name, f"PG{name.upper()}"): str(each) for name, each in parameters.items()}
+    command = ["bash", "-c", PROGRAMS + text]
+    options = {"cwd": folder_, "env": surroundings(given), "capture_output": True, "text": True}
+    done = subprocess.run(command, check=False, **options)
     assert done.returncode == 0, done.stderr
-    if "readings.csv" in block:
+    return done.stdout
+
+
+@pytest.fixture
+def roles(postgresql: psycopg.Connection, groups: None) -> Iterator[None]:
+    """Takes away the role that a block makes."""
+    yield
+    postgresql.rollback()
+    postgresql.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(ROLE)))
+    postgresql.commit()
+
+
+@pytest.mark.parametrize("block", _blocks("bash"), ids=str)
+@pytest.mark.usefixtures("roles")
+def test_the_bash_blocks_run_as_they_stand(block, postgresql, repo, site, tmp_path):
+    """Each by itself, on a migrated database with a site that has readings of June 2024."""
+    repo.generation.insert(reading_frame(site.site_uuid))
+    printed = _run(block.text, conninfo(postgresql), tmp_path, site.site_uuid)
+    if "generation_staging" in block.text:
         assert repo.generation.latest()[site.site_uuid].generation_power_kw == 7.25
-    else:
-        assert str(site.site_uuid) in done.stdout
+    elif "$SITE" in block.text or SITE in block.text:
+        assert str(site.site_uuid) in printed
 
 
-def test_the_header_that_is_shown_is_that_of_the_file():
-    (header,) = _blocks("sql", GUIDE)
-    assert query("generation/read").path.read_text(encoding="utf-8").startswith(header)
+def test_each_line_of_deploying_migrates(empty_dsn, empty_database, tmp_path):
+    lines = [line for block in _blocks("bash", "README.md") for line in block.text.splitlines() if " migrat" in line]
+    lines += [line for block in _blocks("bash", "README.md") for line in block.text.splitlines() if ":migrat" in line]
+    assert len(lines) == 3
+    installed = (Path(pvsite_sql.__file__).parent / "migrations").is_dir()
+    for line in lines:
+        _run(line, empty_dsn, tmp_path)
+        with Repository(empty_dsn, min_size=1) as repo:
+            if installed or "package:" not in line:
+                repo.check()
+            else:
+                with pytest.raises(pvsite_sql.SchemaOutOfDate):  # it finds no migrations there, and says nothing
+                    repo.check()
+        empty_database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        empty_database.commit()
+
+
+def test_the_folder_of_the_sql_is_where_the_guide_says(dsn, tmp_path):
+    (command,) = re.findall(r"`(python -c [^`]+)`", GUIDE)
+    assert Path(_run(command, dsn, tmp_path).strip()) == folder("sql")
+
+
+@pytest.mark.parametrize("block", _blocks("sql"), ids=str)
+def test_the_sql_blocks_run_or_show_how_a_query_file_begins(block, postgresql):
+    if any(each.path.read_text(encoding="utf-8").startswith(block.text) for each in load().values()):
+        return
+    with _role(postgresql):
+        postgresql.execute(re.sub(r"\bingestor\b", ROLE, block.text))
+
+
+@pytest.mark.parametrize("block", _blocks("mermaid"), ids=str)
+def test_the_diagrams_show_tables_and_columns_that_there_are(block, postgresql):
+    columns = {
+        f"{table} {column}": type_
+        for table, column, type_ in postgresql.execute(
+            "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod) FROM pg_attribute AS a "
+            "JOIN pg_class AS c ON c.oid = a.attrelid WHERE c.relnamespace = 'public'::regnamespace AND attnum > 0"
+        )
+    }
+    tables = {name.split()[0] for name in columns}
+    assert block.text.startswith("erDiagram\n")
+    for left, right in re.findall(r"^ +(\w+) \S+\{ (\w+) :", block.text, re.MULTILINE):
+        assert {left, right} <= tables
+    shown = re.findall(r"^ +(\w+) \{\n(.*?)^ +\}", block.text, re.MULTILINE | re.DOTALL)
+    assert shown
+    for table, body in shown:
+        for type_, column in re.findall(r"^ +(\S+) (\w+)", body, re.MULTILINE):
+            assert columns[f"{table} {column}"].replace("timestamp with time zone", "timestamptz").startswith(type_)
 
 
 @contextmanager
@@ -103,7 +264,7 @@ def _role(server: psycopg.Connection) -> Iterator[None]:
 
 
 def test_the_grants_are_what_an_ingestor_needs(dsn):
-    (grants,) = _blocks("sql")
+    (grants,) = [block.text for block in _blocks("sql", "README.md") if "TO ingestor" in block.text]
     with psycopg.connect(dsn, autocommit=True) as owner, Repository(dsn) as repo, _role(owner):
         owner.execute(grants.replace("ingestor", ROLE))
         site = repo.sites.create(capacity_kw=4.0)
