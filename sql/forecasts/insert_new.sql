@@ -7,6 +7,7 @@
 --   end_utc    timestamptz  the last timestamp that is staged
 -- Result: none
 -- Index: forecasts_key
+-- Touches: forecasts_staging + siblings * forecasts_staging
 -- After: forecasts/insert_staging
 INSERT INTO forecasts (
     site_uuid,
@@ -43,6 +44,7 @@ WHERE
             AND f.forecast_version = n.forecast_version
             AND f.timestamp_utc >= :'start_utc'::timestamptz
             AND f.timestamp_utc <= :'end_utc'::timestamptz
+        OFFSET 0  -- looked up key by key: a join would read the months of the window whole for a few staged rows
     )
 ORDER BY n.site_uuid, n.timestamp_utc, n.ml_model_uuid NULLS FIRST, n.forecast_version COLLATE "C"  -- noqa: RF03
 ON CONFLICT (site_uuid, timestamp_utc, ml_model_uuid, forecast_version) DO NOTHING;

@@ -6,7 +6,8 @@
 --   start_utc  timestamptz  the first timestamp that is staged: prunes the partitions
 --   end_utc    timestamptz  the last timestamp that is staged
 -- Result: none
--- Index: forecasts_key
+-- Index: forecasts_key, forecasts_forecast_uuid_idx
+-- Touches: 2 * forecasts_staging + siblings * forecasts_staging
 -- After: forecasts/insert_staging
 WITH changed AS MATERIALIZED (
     SELECT
@@ -19,26 +20,42 @@ WITH changed AS MATERIALIZED (
         n.power_kw,
         n.probabilistic_levels,
         n.probabilistic_kw
-    FROM pg_temp.forecasts_staging AS n
-    JOIN forecasts AS f
-        ON
-            f.site_uuid = n.site_uuid
-            AND f.timestamp_utc = n.timestamp_utc
-            AND f.ml_model_uuid IS NOT DISTINCT FROM n.ml_model_uuid
-            AND f.forecast_version = n.forecast_version
-    WHERE
-        f.timestamp_utc >= :'start_utc'::timestamptz
-        AND f.timestamp_utc <= :'end_utc'::timestamptz
-        AND (
-            f.start_utc <> n.start_utc
-            OR f.resolution_minutes <> n.resolution_minutes
-            OR f.power_kw <> n.power_kw
-            OR f.probabilistic_levels IS DISTINCT FROM n.probabilistic_levels
-            OR f.probabilistic_kw IS DISTINCT FROM n.probabilistic_kw
-            OR f.created_utc <> n.created_utc
-        )
-    ORDER BY n.site_uuid, n.timestamp_utc, n.ml_model_uuid NULLS FIRST, n.forecast_version COLLATE "C"  -- noqa: RF02
-    FOR NO KEY UPDATE OF f
+    FROM (
+        SELECT
+            s.site_uuid,
+            s.timestamp_utc,
+            s.ml_model_uuid,
+            s.forecast_version,
+            s.created_utc,
+            s.start_utc,
+            s.resolution_minutes,
+            s.power_kw,
+            s.probabilistic_levels,
+            s.probabilistic_kw
+        FROM pg_temp.forecasts_staging AS s
+        ORDER BY s.site_uuid, s.timestamp_utc, s.ml_model_uuid NULLS FIRST, s.forecast_version COLLATE "C"  -- noqa: RF03
+    ) AS n
+    -- looked up key by key: a join would read the months of the window whole for a few staged rows
+    CROSS JOIN LATERAL (
+        SELECT o.forecast_uuid
+        FROM forecasts AS o
+        WHERE
+            o.site_uuid = n.site_uuid
+            AND o.timestamp_utc = n.timestamp_utc
+            AND o.ml_model_uuid IS NOT DISTINCT FROM n.ml_model_uuid
+            AND o.forecast_version = n.forecast_version
+            AND o.timestamp_utc >= :'start_utc'::timestamptz
+            AND o.timestamp_utc <= :'end_utc'::timestamptz
+            AND (
+                o.start_utc <> n.start_utc
+                OR o.resolution_minutes <> n.resolution_minutes
+                OR o.power_kw <> n.power_kw
+                OR o.probabilistic_levels IS DISTINCT FROM n.probabilistic_levels
+                OR o.probabilistic_kw IS DISTINCT FROM n.probabilistic_kw
+                OR o.created_utc <> n.created_utc
+            )
+        FOR NO KEY UPDATE
+    ) AS f
 )
 
 UPDATE forecasts AS f
@@ -54,5 +71,6 @@ WHERE
     f.site_uuid = c.site_uuid
     AND f.timestamp_utc = c.timestamp_utc
     AND f.forecast_uuid = c.forecast_uuid
+    AND f.forecast_uuid = ANY(ARRAY(SELECT a.forecast_uuid FROM changed AS a))  -- looked up, as above
     AND f.timestamp_utc >= :'start_utc'::timestamptz
     AND f.timestamp_utc <= :'end_utc'::timestamptz;

@@ -7,6 +7,7 @@
 --   end_utc    timestamptz  the last start that is staged
 -- Result: none
 -- Index: generation_pkey
+-- Touches: 2 * generation_staging
 -- After: generation/insert_staging
 INSERT INTO generation (site_uuid, start_utc, end_utc, generation_power_kw)
 SELECT DISTINCT ON (n.site_uuid, n.start_utc)
@@ -24,6 +25,7 @@ WHERE
             AND g.start_utc = n.start_utc
             AND g.start_utc >= :'start_utc'::timestamptz
             AND g.start_utc <= :'end_utc'::timestamptz
+        OFFSET 0  -- looked up key by key: a join would read the months of the window whole for a few staged rows
     )
 ORDER BY n.site_uuid, n.start_utc, n.position DESC
 ON CONFLICT (site_uuid, start_utc) DO NOTHING;

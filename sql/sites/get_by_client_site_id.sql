@@ -25,7 +25,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
--- Index: sites_client_site_id_idx
+-- Index: sites_client_site_id_idx, sites_client_site_name_idx, clients_client_name_key
+-- Touches: namesakes + 1
 SELECT
     s.site_uuid,
     s.client_uuid,
@@ -47,9 +48,14 @@ SELECT
     s.ml_id,
     s.created_utc
 FROM sites AS s
-LEFT JOIN clients AS c ON c.client_uuid = s.client_uuid
 WHERE
     s.client_site_id = :'client_site_id'::integer
-    AND (s.client_site_name = NULLIF(:'client_site_name', '') OR c.client_name = NULLIF(:'client_name', ''))
+    AND (
+        s.client_site_name = NULLIF(:'client_site_name', '')
+        OR s.client_uuid = (
+            SELECT c.client_uuid FROM clients AS c
+            WHERE c.client_name = NULLIF(:'client_name', '')
+        )
+    )
 ORDER BY s.created_utc, s.site_uuid
 LIMIT 1;

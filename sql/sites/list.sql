@@ -25,7 +25,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
--- Index: none (reads every site)
+-- Index: clients_client_name_key, sites_client_uuid_idx (with a client; without one, every site is read)
+-- Touches: sites + 1
 SELECT
     s.site_uuid,
     s.client_uuid,
@@ -47,10 +48,15 @@ SELECT
     s.ml_id,
     s.created_utc
 FROM sites AS s
-LEFT JOIN clients AS c ON c.client_uuid = s.client_uuid
 WHERE
     s.country = COALESCE(NULLIF(:'country', ''), s.country)
     AND s.asset_type = COALESCE(NULLIF(:'asset_type', ''), s.asset_type)
     AND s.active = COALESCE(NULLIF(:'active', '')::boolean, s.active)
-    AND c.client_name IS NOT DISTINCT FROM COALESCE(NULLIF(:'client_name', ''), c.client_name)
+    AND (
+        NULLIF(:'client_name', '') IS NULL
+        OR s.client_uuid = (
+            SELECT c.client_uuid FROM clients AS c
+            WHERE c.client_name = NULLIF(:'client_name', '')
+        )
+    )
 ORDER BY s.site_uuid;

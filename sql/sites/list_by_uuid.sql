@@ -26,7 +26,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
--- Index: sites_pkey
+-- Index: sites_pkey, sites_client_uuid_idx, clients_client_name_key
+-- Touches: site_uuids + 1
 SELECT
     s.site_uuid,
     s.client_uuid,
@@ -48,11 +49,16 @@ SELECT
     s.ml_id,
     s.created_utc
 FROM sites AS s
-LEFT JOIN clients AS c ON c.client_uuid = s.client_uuid
 WHERE
     s.site_uuid = ANY(:'site_uuids'::uuid[])
     AND s.country = COALESCE(NULLIF(:'country', ''), s.country)
     AND s.asset_type = COALESCE(NULLIF(:'asset_type', ''), s.asset_type)
     AND s.active = COALESCE(NULLIF(:'active', '')::boolean, s.active)
-    AND c.client_name IS NOT DISTINCT FROM COALESCE(NULLIF(:'client_name', ''), c.client_name)
+    AND (
+        NULLIF(:'client_name', '') IS NULL
+        OR s.client_uuid = (
+            SELECT c.client_uuid FROM clients AS c
+            WHERE c.client_name = NULLIF(:'client_name', '')
+        )
+    )
 ORDER BY s.site_uuid;
