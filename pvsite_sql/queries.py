@@ -14,12 +14,30 @@ from pathlib import Path
 
 from .errors import QueryFileError
 
-__all__ = ["Column", "Parameter", "Query", "folder", "load", "parse", "query"]
+__all__ = ["COUNTED", "Column", "Parameter", "Query", "folder", "load", "parse", "query"]
 
 _PARAMETER = re.compile(r":'(\w+)'")
 _ENTRY = re.compile(r"--   (?P<name>\w+) +(?P<type>[a-z][a-z0-9 ]*?(?:\[\])?)(?:  +(?P<text>\S.*))?$")
 _SECTION = re.compile(r"-- (?P<key>Parameters|Result|Index|Touches|After):(?: (?P<value>\S.*))?$")
+_NAMED_TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:pg_temp\.)?(\w+)")
 _OUTSIDE_AGGREGATES = {"schema"}
+COUNTED = frozenset(
+    {
+        "result",
+        "readings",
+        "nearby_readings",
+        "month_readings",
+        "unfinished_forecasts",
+        "window_forecasts",
+        "siblings",
+        "grids",
+        "versions",
+        "places",
+        "requests",
+        "namesakes",
+    }
+)
+"""What `-- Touches:` may count, beside lists among the parameters and tables; `sql/README.md` says what each one is."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,8 @@ class Query:
             `row` for columns without a model, `none` for no rows.
         columns: the result's columns, in their order.
         indexes: the indexes that it relies on.
-        touches: how many rows of tables it reads at most, in the terms of `sql/README.md`; empty where it does not say.
+        touches: how many rows of tables it reads at most: a sum of products, each factor a whole number or a word of
+            `sql/README.md`; empty where it reads none.
         after: query files that must have run before it in the same transaction.
         statement: the statement as the file has it, without the header.
     """
@@ -64,7 +83,7 @@ class Query:
     result: str
     columns: tuple[Column, ...]
     indexes: tuple[str, ...]
-    touches: str
+    touches: tuple[tuple[str, ...], ...]
     after: tuple[str, ...]
     statement: str
 
@@ -138,6 +157,14 @@ def parse(path: Path, root: Path) -> Query:
     _check_body(
         path, header_end, body, {p.name: n for p, (n, _) in zip(parameters, entries["Parameters"], strict=True)}
     )
+    touches = _terms(sections["Touches"])
+    known = COUNTED | {p.name for p in parameters if p.type.endswith("[]")} | _tables(body)
+    for word in (factor for term in touches for factor in term):
+        if not word.isdecimal() and word not in known:
+            number = next(n for n, line in enumerate(lines, start=1) if line.startswith("-- Touches:"))
+            raise QueryFileError(
+                path, number, f"{word!r} is no number, no list, no table of it and no word that counts"
+            )
     return Query(
         name=path.relative_to(root).with_suffix("").as_posix(),
         path=path,
@@ -146,7 +173,7 @@ def parse(path: Path, root: Path) -> Query:
         result=sections["Result"],
         columns=tuple(Column(m["name"], m["type"]) for _, m in entries["Result"]),
         indexes=_names(sections["Index"]),
-        touches=sections.get("Touches", ""),
+        touches=touches,
         after=_names(sections.get("After", "none")),
         statement=body,
     )
@@ -155,6 +182,15 @@ def parse(path: Path, root: Path) -> Query:
 def _names(value: str) -> tuple[str, ...]:
     listed = value.partition(" (")[0]  # "none (small table)" says why
     return () if listed == "none" else tuple(name.strip() for name in listed.split(","))
+
+
+def _terms(value: str) -> tuple[tuple[str, ...], ...]:
+    bound = value.partition(" (")[0]  # "sites (...)" says why
+    return () if bound == "none" else tuple(tuple(term.split(" * ")) for term in bound.split(" + "))
+
+
+def _tables(body: str) -> set[str]:
+    return set(_NAMED_TABLE.findall(re.sub(r"--.*", "", body)))
 
 
 _Entries = dict[str, list[tuple[int, re.Match[str]]]]
@@ -179,7 +215,7 @@ def _header(path: Path, lines: list[str]) -> tuple[str, dict[str, str], _Entries
             entries[key].append((number, entry))
         elif key not in entries or not line.startswith("--      "):  # deeper: the description goes on
             raise QueryFileError(path, number, f"neither a section nor a line of {key!r}: {line!r}")
-    for key in ("Parameters", "Result", "Index"):
+    for key in ("Parameters", "Result", "Index", "Touches"):
         if key not in sections:
             raise QueryFileError(path, max(len(lines), 1), f"the header has no section {key!r}")
     if not (text := " ".join(purpose).strip()):

@@ -26,7 +26,7 @@ import pvsite_sql
 from pvsite_sql import Repository, models
 from pvsite_sql.copy import encode
 from pvsite_sql.errors import QueryFileError
-from pvsite_sql.queries import Query, folder, load, parse, query
+from pvsite_sql.queries import COUNTED, Query, folder, load, parse, query
 
 QUERIES = load()
 EACH = pytest.mark.parametrize("asked", QUERIES.values(), ids=QUERIES)
@@ -270,6 +270,7 @@ GOOD = """-- What it does.
 -- Result: row
 --   email  text
 -- Index: users_email_key
+-- Touches: 1
 SELECT u.email
 FROM users AS u
 WHERE u.email = :'email'::text;
@@ -280,21 +281,30 @@ WHERE u.email = :'email'::text;
     ("old", "new", "line", "said"),
     [
         ("-- What it does.", "--", 1, "what the query is for"),
-        ("-- Index: users_email_key\n", "", 6, "no section 'Index'"),
-        ("-- Result: row\n--   email  text\n", "", 5, "no section 'Result'"),
-        ("-- Result: row\n", "-- Result: none\n", 7, "'Result' says 'none', and lists 1"),
+        ("-- Index: users_email_key\n", "", 7, "no section 'Index'"),
+        ("-- Touches: 1\n", "", 7, "no section 'Touches'"),
+        ("-- Touches: 1\n", "-- Touches: 2 * emails\n", 8, "'emails' is no number, no list, no table of it"),
+        ("-- Touches: 1\n", "-- Touches: 1 + email\n", 8, "'email' is no number"),
+        ("-- Touches: 1\n", "-- Touches: sites + 1\n", 8, "'sites' is no number"),
+        ("-- Touches: 1\n", "-- Touches: 1 +  result\n", 8, "' result' is no number"),
+        ("-- Touches: 1\n", "-- Touches: (result)\n", 8, "'(result)' is no number"),
+        ("-- Touches: 1\n", "-- Touches: result *\n", 8, "'result *' is no number"),
+        ("-- Touches: 1\n", "-- Touches: -1\n", 8, "'-1' is no number"),
+        ("-- Touches: 1\n", "-- Touches:\n", 8, "'' is no number"),
+        ("-- Result: row\n--   email  text\n", "", 6, "no section 'Result'"),
+        ("-- Result: row\n", "-- Result: none\n", 8, "'Result' says 'none', and lists 1"),
         (
             "-- Parameters:\n--   email  text  the user's email\n",
             "-- Parameters: none\n",
-            9,
+            10,
             "'email' is not in the header",
         ),
         ("--   email  text  the user's email", "--   email  text  x\n--   email  text  y", 5, "stands twice"),
         ("--   email  text  the user's email", "--   email  text  x\n--   name  text  y", 5, "'name' is not used"),
         ("--   email  text  the user's email", "-- email text", 4, "neither a section nor a line of"),
         ("-- Index: users", "-- Result: row\n-- Index: users", 7, "a second section 'Result'"),
-        (":'email'", ":'mail'", 10, "'mail' is not in the header"),
-        ("::text;", "::text", 8, "semicolon"),
+        (":'email'", ":'mail'", 11, "'mail' is not in the header"),
+        ("::text;", "::text", 9, "semicolon"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_line(tmp_path, old, new, line, said):
@@ -309,13 +319,45 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path, old, new, line, said):
     assert str(error.value).startswith(f"{path}:{line}: ")
 
 
+@pytest.mark.parametrize(
+    ("touches", "terms"),
+    [
+        ("none", ()),
+        ("none (a constant)", ()),
+        ("1", (("1",),)),
+        ("2 * result + readings", (("2", "result"), ("readings",))),
+        (
+            "users * emails + siblings * 3 * month_readings (why)",
+            (("users", "emails"), ("siblings", "3", "month_readings")),
+        ),
+    ],
+)
+def test_touches_is_a_sum_of_products(tmp_path, touches, terms):
+    path = tmp_path / "users" / "bound.sql"
+    path.parent.mkdir()
+    text = GOOD.replace("email  text  the user's email", "emails  text[]  emails").replace(
+        "= :'email'::text", "= ANY(:'emails'::text[])"
+    )
+    path.write_text(text.replace("-- Touches: 1", f"-- Touches: {touches}"))
+    assert parse(path, tmp_path).touches == terms
+
+
+def test_every_word_that_touches_may_count_is_described():
+    described = re.findall(r"^\| `(\w+)` \|", (folder("sql") / "README.md").read_text(), re.MULTILINE)
+    assert set(described) >= COUNTED
+    used = {factor for asked in QUERIES.values() for term in asked.touches for factor in term}
+    assert used >= COUNTED
+
+
 def test_percent_signs_reach_the_server_as_they_are(tmp_path):
     path = tmp_path / "users" / "percent.sql"
     path.parent.mkdir()
     path.write_text(GOOD.replace("WHERE", "-- 100 % of them\nWHERE u.email LIKE '%@%' AND"))
     assert b"100 %% of them" in parse(path, tmp_path).text
     assert b"'%%@%%'" in parse(path, tmp_path).text
-    path.write_text("-- All.\n--\n-- Parameters: none\n-- Result: none\n-- Index: none\nSELECT 1 % 2;\n")
+    path.write_text(
+        "-- All.\n--\n-- Parameters: none\n-- Result: none\n-- Index: none\n-- Touches: none\nSELECT 1 % 2;\n"
+    )
     assert b"SELECT 1 % 2;" in parse(path, tmp_path).text
 
 
@@ -331,7 +373,7 @@ def test_a_damaged_file_is_found_when_the_queries_are_loaded(tmp_path, monkeypat
     monkeypatch.setattr("pvsite_sql.queries.folder", lambda name: tmp_path / name)
     load.cache_clear()
     try:
-        with pytest.raises(QueryFileError, match=r"get\.sql:10"):
+        with pytest.raises(QueryFileError, match=r"get\.sql:11"):
             Repository("", open=False)
     finally:
         load.cache_clear()

@@ -9,6 +9,7 @@
 --   user_uuid    uuid
 --   created_utc  timestamptz
 -- Index: users_email_key
+-- Touches: 1
 INSERT INTO api_request (url, user_uuid)
 SELECT
     :'url'::text,

@@ -7,6 +7,7 @@
 --   user_uuid    uuid
 --   created_utc  timestamptz
 -- Index: api_request_user_uuid_created_utc_idx
+-- Touches: users + result
 SELECT
     r.uuid,
     r.url,

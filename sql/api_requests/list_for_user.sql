@@ -12,6 +12,7 @@
 --   user_uuid    uuid
 --   created_utc  timestamptz
 -- Index: users_email_key, api_request_user_uuid_created_utc_idx
+-- Touches: 1 + requests
 SELECT
     a.uuid,
     a.url,

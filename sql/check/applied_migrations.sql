@@ -5,6 +5,7 @@
 -- Result: row
 --   migration_id  text  the file's name without its ending
 -- Index: none (a few rows)
+-- Touches: _yoyo_migration
 SELECT y.migration_id::text
 FROM _yoyo_migration AS y
 ORDER BY y.migration_id;

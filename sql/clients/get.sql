@@ -7,6 +7,7 @@
 --   client_name  text
 --   created_utc  timestamptz
 -- Index: clients_client_name_key
+-- Touches: 1
 SELECT
     c.client_uuid,
     c.client_name,

@@ -8,6 +8,7 @@
 --   client_name  text
 --   created_utc  timestamptz
 -- Index: clients_client_name_key
+-- Touches: 1
 WITH found AS (
     SELECT
         c.client_uuid,

@@ -5,7 +5,8 @@
 --   client_uuid  uuid
 --   client_name  text
 --   created_utc  timestamptz
--- Index: clients_client_name_key
+-- Index: none (reads them all)
+-- Touches: clients
 SELECT
     c.client_uuid,
     c.client_name,

@@ -18,7 +18,8 @@
 --   mean_error_share  double precision
 --   mae_share         double precision
 --   rmse_share        double precision
--- Index: forecasts_latest_idx, generation_pkey
+-- Index: forecasts_latest_idx, forecasts_key, generation_pkey, ml_models_name_version_key
+-- Touches: unfinished_forecasts + sites + grids * nearby_readings + versions
 WITH forecast AS MATERIALIZED (
     SELECT
         f.site_uuid,

@@ -16,6 +16,7 @@
 --   probabilistic_kw      real[]
 --   end_utc               timestamptz
 -- Index: forecasts_forecast_uuid_idx
+-- Touches: 1
 SELECT
     f.forecast_uuid,
     f.site_uuid,

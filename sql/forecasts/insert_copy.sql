@@ -3,6 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: forecasts_key
+-- Touches: none
 COPY forecasts (
     site_uuid,
     timestamp_utc,

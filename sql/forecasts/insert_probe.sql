@@ -10,6 +10,7 @@
 --   taken    boolean
 --   now_utc  timestamptz
 -- Index: forecasts_key
+-- Touches: 1
 SELECT
     EXISTS(
         SELECT

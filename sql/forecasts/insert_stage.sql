@@ -2,7 +2,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (a table without one)
+-- Touches: none
 -- After: forecasts/insert_staging
 COPY pg_temp.forecasts_staging (
     site_uuid,

@@ -4,7 +4,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (makes a table)
+-- Touches: none
 CREATE TEMPORARY TABLE IF NOT EXISTS forecasts_staging (
     site_uuid uuid NOT NULL,
     timestamp_utc timestamptz NOT NULL,

@@ -2,6 +2,7 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (empties a table)
+-- Touches: none
 -- After: forecasts/insert_staging
 TRUNCATE pg_temp.forecasts_staging;

@@ -18,6 +18,7 @@
 --   probabilistic_kw      real[]
 --   end_utc               timestamptz
 -- Index: forecasts_key
+-- Touches: site_uuids + siblings * site_uuids
 SELECT
     f.forecast_uuid,
     f.site_uuid,

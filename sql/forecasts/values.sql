@@ -12,6 +12,7 @@
 --   forecast_uuid         uuid
 --   probabilistic_values  jsonb
 -- Index: forecasts_forecast_uuid_idx
+-- Touches: 2
 SELECT
     v.start_utc,
     v.end_utc,

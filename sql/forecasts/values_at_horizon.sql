@@ -17,7 +17,8 @@
 --   created_utc           timestamptz
 --   forecast_uuid         uuid
 --   probabilistic_values  jsonb
--- Index: forecasts_key
+-- Index: forecasts_key, ml_models_name_version_key
+-- Touches: window_forecasts + versions
 SELECT DISTINCT ON (f.site_uuid, f.timestamp_utc)
     f.site_uuid,
     v.start_utc,

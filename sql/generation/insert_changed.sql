@@ -7,6 +7,7 @@
 --   end_utc    timestamptz  the last start that is staged
 -- Result: none
 -- Index: generation_pkey
+-- Touches: 3 * generation_staging
 -- After: generation/insert_staging
 WITH changed AS MATERIALIZED (
     SELECT

@@ -4,4 +4,5 @@
 -- Parameters: none
 -- Result: none
 -- Index: generation_pkey
+-- Touches: none
 COPY generation (site_uuid, start_utc, end_utc, generation_power_kw) FROM STDIN WITH (FORMAT binary);

@@ -11,6 +11,7 @@
 -- Result: row
 --   taken  boolean  whether there is one
 -- Index: generation_pkey
+-- Touches: 1
 SELECT
     EXISTS(
         SELECT

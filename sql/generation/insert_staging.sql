@@ -3,7 +3,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (makes a table)
+-- Touches: none
 CREATE TEMPORARY TABLE IF NOT EXISTS generation_staging (
     site_uuid uuid NOT NULL,
     start_utc timestamptz NOT NULL,

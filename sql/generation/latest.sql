@@ -10,6 +10,7 @@
 --   generation_power_kw  double precision
 --   created_utc          timestamptz
 -- Index: generation_pkey
+-- Touches: result
 SELECT
     g.site_uuid,
     g.start_utc,

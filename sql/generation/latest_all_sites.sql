@@ -9,6 +9,7 @@
 --   generation_power_kw  double precision
 --   created_utc          timestamptz
 -- Index: generation_pkey
+-- Touches: sites + result
 SELECT
     g.site_uuid,
     g.start_utc,

@@ -11,6 +11,7 @@
 --   generation_power_kw  double precision
 --   created_utc          timestamptz
 -- Index: generation_pkey
+-- Touches: readings
 SELECT
     g.site_uuid,
     g.start_utc,

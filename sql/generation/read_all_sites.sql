@@ -10,6 +10,7 @@
 --   generation_power_kw  double precision
 --   created_utc          timestamptz
 -- Index: none (whole partitions; the window says which)
+-- Touches: month_readings
 SELECT
     g.site_uuid,
     g.start_utc,

@@ -11,7 +11,8 @@
 --   end_utc              timestamptz
 --   generation_power_kw  double precision
 --   created_utc          timestamptz
--- Index: generation_pkey
+-- Index: users_pkey, site_group_sites_pkey, generation_pkey
+-- Touches: user_uuids + places + readings
 SELECT
     g.site_uuid,
     g.start_utc,

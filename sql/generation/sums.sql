@@ -11,6 +11,7 @@
 --   power_kw   double precision
 --   name       text
 -- Index: generation_pkey
+-- Touches: readings + sites
 SELECT
     g.start_utc,
     sum(g.generation_power_kw) AS power_kw,

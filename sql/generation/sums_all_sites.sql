@@ -10,6 +10,7 @@
 --   power_kw   double precision
 --   name       text
 -- Index: none (whole partitions; the window says which)
+-- Touches: month_readings + sites
 SELECT
     g.start_utc,
     sum(g.generation_power_kw) AS power_kw,

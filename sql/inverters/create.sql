@@ -7,6 +7,7 @@
 --   site_uuid      uuid
 --   created_utc    timestamptz
 -- Index: sites_pkey
+-- Touches: 1
 INSERT INTO inverters (site_uuid)
 SELECT s.site_uuid
 FROM sites AS s

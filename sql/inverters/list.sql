@@ -7,6 +7,7 @@
 --   site_uuid      uuid
 --   created_utc    timestamptz
 -- Index: inverters_site_uuid_idx
+-- Touches: result
 SELECT
     i.inverter_uuid,
     i.site_uuid,

@@ -4,6 +4,7 @@
 -- Result: row
 --   site_uuid  uuid
 -- Index: sites_pkey
+-- Touches: sites
 SELECT s.site_uuid
 FROM sites AS s
 ORDER BY s.site_uuid;

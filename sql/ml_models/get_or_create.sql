@@ -12,6 +12,7 @@
 --   description    text
 --   created_utc    timestamptz
 -- Index: ml_models_name_version_key
+-- Touches: 1
 WITH found AS (
     SELECT
         m.ml_model_uuid,

@@ -7,7 +7,8 @@
 --   version        text
 --   description    text
 --   created_utc    timestamptz
--- Index: ml_models_name_version_key
+-- Index: none (reads them all)
+-- Touches: ml_models
 SELECT
     m.ml_model_uuid,
     m.name,

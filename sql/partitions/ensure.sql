@@ -8,4 +8,5 @@
 -- Result: row
 --   made  text[]  the partitions that were missing
 -- Index: none (catalog tables)
+-- Touches: none
 SELECT ensure_month_partitions(:'parent'::text, :'months'::date[]) AS made;

@@ -6,5 +6,6 @@
 -- Result: row
 --   month  date  the first day of a month without a partition
 -- Index: none (catalog tables)
+-- Touches: none
 SELECT m.month
 FROM missing_month_partitions(:'parent'::text, :'months'::date[]) AS m (month);

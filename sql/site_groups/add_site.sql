@@ -5,6 +5,7 @@
 --   site_uuid        uuid  the site
 -- Result: none
 -- Index: site_groups_site_group_name_key, sites_pkey, site_group_sites_pkey
+-- Touches: 2
 INSERT INTO site_group_sites (site_group_uuid, site_uuid)
 SELECT
     g.site_group_uuid,

@@ -9,6 +9,7 @@
 --   service_level    integer
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key
+-- Touches: none
 INSERT INTO site_groups (site_group_name, service_level)
 VALUES (:'site_group_name'::text, :'service_level'::integer)
 RETURNING

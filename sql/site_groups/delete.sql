@@ -8,7 +8,8 @@
 --   site_group_name  text
 --   service_level    integer
 --   created_utc      timestamptz
--- Index: site_groups_site_group_name_key, users_site_group_uuid_idx
+-- Index: site_groups_site_group_name_key, users_site_group_uuid_idx, site_group_sites_pkey
+-- Touches: 1
 DELETE FROM site_groups
 WHERE site_group_name = :'site_group_name'::text
 RETURNING

@@ -8,6 +8,7 @@
 --   service_level    integer
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key
+-- Touches: 1
 SELECT
     g.site_group_uuid,
     g.site_group_name,

@@ -9,6 +9,7 @@
 --   service_level    integer
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key
+-- Touches: 1
 WITH found AS (
     SELECT
         g.site_group_uuid,

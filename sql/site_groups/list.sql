@@ -6,7 +6,8 @@
 --   site_group_name  text
 --   service_level    integer
 --   created_utc      timestamptz
--- Index: site_groups_site_group_name_key
+-- Index: none (reads them all)
+-- Touches: site_groups
 SELECT
     g.site_group_uuid,
     g.site_group_name,

@@ -5,6 +5,7 @@
 --   site_uuid        uuid  the site
 -- Result: none
 -- Index: site_groups_site_group_name_key, site_group_sites_pkey
+-- Touches: 2
 DELETE FROM site_group_sites AS gs
 USING site_groups AS g
 WHERE

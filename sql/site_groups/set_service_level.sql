@@ -9,6 +9,7 @@
 --   service_level    integer
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key
+-- Touches: 1
 UPDATE site_groups
 SET service_level = :'level'::integer
 WHERE site_group_name = :'site_group_name'::text

@@ -23,6 +23,7 @@
 --   ml_id                 integer
 --   created_utc           timestamptz
 -- Index: site_groups_site_group_name_key, site_group_sites_pkey, sites_pkey
+-- Touches: 1 + 2 * places
 SELECT
     s.site_uuid,
     s.client_uuid,

@@ -8,6 +8,7 @@
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key, users_site_group_uuid_idx
+-- Touches: 1 + result
 SELECT
     u.user_uuid,
     u.email,

@@ -23,7 +23,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
--- Index: none
+-- Index: none (reads nothing)
+-- Touches: none
 INSERT INTO sites (
     client_uuid,
     client_site_id,

@@ -4,5 +4,6 @@
 --   site_uuid  uuid  the site
 -- Result: none
 -- Index: generation_pkey
+-- Touches: result
 DELETE FROM generation
 WHERE site_uuid = :'site_uuid'::uuid;

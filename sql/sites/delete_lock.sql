@@ -6,6 +6,7 @@
 -- Result: row
 --   site_uuid  uuid
 -- Index: sites_pkey
+-- Touches: 1
 SELECT s.site_uuid
 FROM sites AS s
 WHERE s.site_uuid = :'site_uuid'::uuid

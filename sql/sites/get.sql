@@ -23,6 +23,7 @@
 --   ml_id                 integer
 --   created_utc           timestamptz
 -- Index: sites_pkey
+-- Touches: 1
 SELECT
     s.site_uuid,
     s.client_uuid,

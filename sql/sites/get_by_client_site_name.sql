@@ -23,6 +23,7 @@
 --   ml_id                 integer
 --   created_utc           timestamptz
 -- Index: sites_client_site_name_idx
+-- Touches: namesakes
 SELECT
     s.site_uuid,
     s.client_uuid,

@@ -24,6 +24,7 @@
 --   ml_id                 integer
 --   created_utc           timestamptz
 -- Index: sites_pkey
+-- Touches: 1
 UPDATE sites AS s
 SET
     client_uuid = CASE WHEN f.fields ? 'client_uuid' THEN (f.fields ->> 'client_uuid')::uuid ELSE s.client_uuid END,

@@ -6,6 +6,7 @@
 -- Result: row
 --   site_uuid  uuid
 -- Index: users_email_key, site_group_sites_pkey
+-- Touches: 1 + places
 SELECT gs.site_uuid
 FROM users AS u
 JOIN site_group_sites AS gs ON gs.site_group_uuid = u.site_group_uuid

@@ -8,7 +8,8 @@
 --   status       text
 --   message      text
 --   created_utc  timestamptz
--- Index: none
+-- Index: none (reads nothing)
+-- Touches: none
 INSERT INTO status (status, message)
 VALUES (:'status'::text, :'message'::text)
 RETURNING

@@ -7,6 +7,7 @@
 --   message      text
 --   created_utc  timestamptz
 -- Index: status_created_utc_idx
+-- Touches: 2
 SELECT
     s.status_uuid,
     s.status,

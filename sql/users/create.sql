@@ -9,6 +9,7 @@
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key
+-- Touches: 1
 INSERT INTO users (email, site_group_uuid)
 SELECT
     :'email'::text,

@@ -8,6 +8,7 @@
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
 -- Index: users_email_key, api_request_user_uuid_created_utc_idx
+-- Touches: 1
 DELETE FROM users
 WHERE email = :'email'::text
 RETURNING

@@ -8,6 +8,7 @@
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
 -- Index: users_email_key
+-- Touches: 1
 SELECT
     u.user_uuid,
     u.email,

@@ -10,6 +10,7 @@
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
 -- Index: users_email_key, site_groups_site_group_name_key
+-- Touches: 2
 WITH found AS (
     SELECT
         u.user_uuid,

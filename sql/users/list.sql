@@ -6,7 +6,8 @@
 --   email            text
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
--- Index: users_email_key
+-- Index: none (reads them all)
+-- Touches: users
 SELECT
     u.user_uuid,
     u.email,

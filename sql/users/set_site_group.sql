@@ -9,6 +9,7 @@
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
 -- Index: users_email_key, site_groups_site_group_name_key
+-- Touches: 2
 UPDATE users AS u
 SET site_group_uuid = g.site_group_uuid
 FROM site_groups AS g
