@@ -1,0 +1,297 @@
+"""What every query file is asked on the database of plan_database.py, and the words of `-- Touches:` counted there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from plan_database import forecast, model, site, user
+
+
+@dataclass(frozen=True)
+class Case:
+    """Values for a query file.
+
+    Attributes:
+        values: as psql's `-v` takes them; a list stands for an array.
+        staged: what the staging table holds, as a query over the columns of the table.
+        wider: how much further than its window the file looks into `generation`.
+    """
+
+    values: dict[str, str | list[str]] = field(default_factory=dict)
+    staged: str = ""
+    wider: timedelta = timedelta()
+
+
+def case(*, staged: str = "", wider: timedelta = timedelta(), **values: str | list[str]) -> Case:
+    """The values as keywords."""
+    return Case(values, staged, wider)
+
+
+FEW = [site(n) for n in (3, 500, 998)]
+SOME = [site(n) for n in range(100, 150)]
+ALL = [site(n) for n in range(1, 1001)]
+DAY = {"start_utc": "2024-06-12T00:00Z", "end_utc": "2024-06-13T00:00Z"}
+TURN = {"start_utc": "2024-10-28T00:00Z", "end_utc": "2024-11-03T00:00Z"}  # of a month
+YESTERDAY = {"start_utc": "2024-12-30T00:00Z", "end_utc": "2024-12-31T00:00Z"}
+AHEAD = {"start_utc": "2024-12-31T00:00Z", "end_utc": "2025-01-03T00:00Z"}
+ALWAYS = {"start_utc": "-infinity", "end_utc": "infinity"}
+ANY_SITE = {"country": "", "asset_type": "", "active": "", "client_name": ""}
+LATEST = {"created_before": "infinity", "min_horizon_minutes": "", "model_name": ""}
+NO_SITE = "00000000-0000-0000-0000-000000000000"
+
+STAGED_READINGS = """
+    INSERT INTO pg_temp.generation_staging (site_uuid, start_utc, end_utc, generation_power_kw, position)
+    SELECT g.site_uuid, g.start_utc {later}, g.end_utc {later}, 2, row_number() OVER ()
+    FROM generation AS g
+    WHERE {which}
+    ORDER BY g.site_uuid, g.start_utc
+"""
+STAGED_FORECASTS = """
+    INSERT INTO pg_temp.forecasts_staging (
+        site_uuid, timestamp_utc, ml_model_uuid, forecast_version, created_utc, start_utc, resolution_minutes, power_kw
+    )
+    SELECT
+        f.site_uuid, f.timestamp_utc {later}, f.ml_model_uuid, f.forecast_version, f.created_utc, f.start_utc,
+        f.resolution_minutes, array_fill(2::real, '{{48}}')
+    FROM forecasts AS f
+    WHERE {which}
+    ORDER BY f.site_uuid, f.timestamp_utc
+"""
+LAST_HOUR = {"start_utc": "2024-12-31T17:00Z", "end_utc": "2024-12-31T17:00Z"}
+NEXT_HOUR = {"start_utc": "2024-12-31T18:00Z", "end_utc": "2024-12-31T18:00Z"}
+A_MONTH = {"start_utc": "2024-06-01T08:00Z", "end_utc": "2024-06-30T17:00Z"}
+GENERATION_STAGED = [
+    case(
+        **NEXT_HOUR,
+        staged=STAGED_READINGS.format(later="+ interval '1 hour'", which="g.start_utc = '2024-12-31T17:00Z'"),
+    ),
+    case(**LAST_HOUR, staged=STAGED_READINGS.format(later="", which="g.start_utc = '2024-12-31T17:00Z'")),
+    case(
+        **A_MONTH,
+        staged=STAGED_READINGS.format(
+            later="", which=f"g.site_uuid = '{site(5)}' AND g.start_utc >= '2024-06-01' AND g.start_utc < '2024-07-01'"
+        ),
+    ),
+]
+LAST_RUN = {"start_utc": "2024-12-31T00:00Z", "end_utc": "2024-12-31T00:00Z"}
+NEXT_RUN = {"start_utc": "2024-12-31T03:00Z", "end_utc": "2024-12-31T03:00Z"}
+ONE_RUN = f"f.timestamp_utc = '2024-12-31' AND f.ml_model_uuid = '{model(11)}'"
+FORECASTS_STAGED = [
+    case(**NEXT_RUN, staged=STAGED_FORECASTS.format(later="+ interval '3 hours'", which=ONE_RUN)),
+    case(**LAST_RUN, staged=STAGED_FORECASTS.format(later="", which=ONE_RUN)),
+]
+
+# Without a plan: COPY, CREATE and TRUNCATE.
+UNPLANNED = {
+    f"{table}/insert_{step}"
+    for table in ("generation", "forecasts")
+    for step in ("copy", "stage", "staging", "unstage")
+}
+CASES: dict[str, list[Case]] = {
+    "api_requests/create": [case(url="/sites", email="user7@example.com"), case(url="/sites", email="")],
+    "api_requests/last_per_user": [case()],
+    "api_requests/list_for_user": [
+        case(email="user7@example.com", **DAY, include="", exclude=""),
+        case(email="user7@example.com", **ALWAYS, include="page=3", exclude="nothing"),
+        case(email="nobody", **ALWAYS, include="", exclude=""),
+    ],
+    "check/applied_migrations": [case()],
+    "clients/get": [case(client_name="client 7"), case(client_name="nobody")],
+    "clients/get_or_create": [case(client_name="client 7"), case(client_name="nobody")],
+    "clients/list": [case()],
+    "forecasts/day_ahead_values": [
+        case(site_uuids=FEW, **AHEAD, hour="9", timezone="Europe/London", model_name=""),
+        case(site_uuids=FEW, **DAY, hour="9", timezone="Europe/London", model_name="model 1"),
+    ],
+    "forecasts/error_by_horizon": [
+        case(site_uuids=FEW, **DAY, model_name="", wider=timedelta(days=1)),
+        case(site_uuids=SOME, **TURN, model_name="model 1", wider=timedelta(days=1)),
+    ],
+    "forecasts/get": [case(forecast_uuid=forecast(4, "2024-12-20T00:00Z")), case(forecast_uuid=NO_SITE)],
+    "forecasts/insert_new": FORECASTS_STAGED,
+    "forecasts/insert_probe": [
+        case(site_uuids=ALL, timestamps_utc=["2024-12-31T00:00Z"] * 1000, **LAST_RUN),
+        case(site_uuids=ALL, timestamps_utc=["2024-12-31T03:00Z"] * 1000, **NEXT_RUN),
+    ],
+    "forecasts/insert_replaced": FORECASTS_STAGED,
+    "forecasts/latest_per_site": [case(site_uuids=FEW), case(site_uuids=ALL)],
+    "forecasts/latest_sums": [
+        case(by="total", site_uuids=SOME, **AHEAD, **LATEST),
+        case(by="dno", site_uuids=FEW, **TURN, **LATEST | {"model_name": "model 1"}),
+    ],
+    "forecasts/latest_values": [
+        case(site_uuids=FEW, **AHEAD, **LATEST, probabilistic="true"),
+        case(site_uuids=SOME, **AHEAD, **LATEST, probabilistic="false"),
+        case(
+            site_uuids=SOME,
+            **TURN,
+            created_before="2024-11-01T00:00Z",
+            min_horizon_minutes="60",
+            model_name="model 1",
+            probabilistic="false",
+        ),
+    ],
+    "forecasts/values": [case(forecast_uuid=forecast(4, "2024-12-20T00:00Z")), case(forecast_uuid=NO_SITE)],
+    "forecasts/values_at_horizon": [
+        case(site_uuids=FEW, **YESTERDAY, horizon_minutes="60", model_name=""),
+        case(site_uuids=SOME, **TURN, horizon_minutes="1440", model_name="model 1"),
+    ],
+    "generation/insert_changed": GENERATION_STAGED,
+    "generation/insert_new": GENERATION_STAGED,
+    "generation/insert_probe": [
+        case(site_uuids=SOME, first_utc=["2024-12-31T18:00Z"] * 50, last_utc=["2024-12-31T18:00Z"] * 50, **NEXT_HOUR),
+        case(site_uuids=FEW, first_utc=["2024-06-01T08:00Z"] * 3, last_utc=["2024-06-30T17:00Z"] * 3, **A_MONTH),
+    ],
+    "generation/latest": [case(site_uuids=FEW), case(site_uuids=ALL)],
+    "generation/latest_all_sites": [case()],
+    "generation/read": [
+        case(site_uuids=FEW, **DAY),
+        case(site_uuids=SOME, **TURN),
+        case(site_uuids=[site(9)], **ALWAYS),
+        case(site_uuids=[], **ALWAYS),
+    ],
+    "generation/read_all_sites": [case(**DAY), case(**TURN)],
+    "generation/read_for_users": [
+        case(user_uuids=[user(1)], **DAY),
+        case(user_uuids=[user(1), user(3), user(1001)], **TURN),
+    ],
+    "generation/sums": [case(by="total", site_uuids=SOME, **DAY), case(by="dno", site_uuids=FEW, **TURN)],
+    "generation/sums_all_sites": [case(by="total", **DAY), case(by="gsp", **TURN)],
+    "inverters/create": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "inverters/list": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "lookups/all_sites": [case()],
+    "ml_models/get_or_create": [
+        case(name="model 1", version="1.3", description=""),
+        case(name="model 1", version="2.0", description="a new one"),
+    ],
+    "ml_models/list": [case()],
+    "partitions/ensure": [case(parent="generation", months=["2024-06-01", "2024-12-31"])],
+    "partitions/missing": [case(parent="forecasts", months=["2024-06-01", "2025-01-01"])],
+    "site_groups/add_site": [
+        case(site_group_name="group 7", site_uuid=site(4)),
+        case(site_group_name="group 7", site_uuid=site(51)),
+        case(site_group_name="nothing", site_uuid=site(4)),
+    ],
+    "site_groups/create": [case(site_group_name="new", service_level="1")],
+    "site_groups/delete": [case(site_group_name="empty"), case(site_group_name="nothing")],
+    "site_groups/get": [case(site_group_name="group 7"), case(site_group_name="nothing")],
+    "site_groups/get_or_create": [case(site_group_name="group 7"), case(site_group_name="new")],
+    "site_groups/list": [case()],
+    "site_groups/remove_site": [
+        case(site_group_name="group 7", site_uuid=site(51)),
+        case(site_group_name="group 7", site_uuid=site(4)),
+    ],
+    "site_groups/set_service_level": [case(site_group_name="group 7", level="3")],
+    "site_groups/sites": [case(site_group_name="group 7"), case(site_group_name="empty")],
+    "site_groups/users": [case(site_group_name="group 7"), case(site_group_name="empty")],
+    "sites/create": [case(fields='{"latitude": 51.5, "longitude": -0.1, "capacity_kw": 4}')],
+    "sites/delete_forecasts": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "sites/delete_generation": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "sites/delete_lock": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "sites/delete_site": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "sites/get": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "sites/get_by_client_site_id": [
+        case(client_site_id="7", client_site_name="roof 13", client_name=""),
+        case(client_site_id="7", client_site_name="", client_name="client 14"),
+        case(client_site_id="-1", client_site_name="roof 13", client_name=""),
+    ],
+    "sites/get_by_client_site_name": [case(client_site_name="roof 13"), case(client_site_name="nothing")],
+    "sites/list": [case(**ANY_SITE), case(country="uk", asset_type="wind", active="true", client_name="client 51")],
+    "sites/list_by_uuid": [
+        case(site_uuids=FEW, **ANY_SITE),
+        case(site_uuids=SOME[:20], country="uk", asset_type="pv", active="true", client_name="client 110"),
+    ],
+    "sites/list_for_user": [case(email="user7@example.com"), case(email="nobody")],
+    "sites/list_for_user_within": [
+        case(email="user7@example.com", latitude_min="50", latitude_max="54", longitude_min="-6", longitude_max="0"),
+    ],
+    "sites/update": [case(site_uuid=site(4), fields='{"tilt": 30, "dno": null}'), case(site_uuid=NO_SITE, fields="{}")],
+    "sites/visible": [
+        case(email="user7@example.com", site_uuids=FEW),
+        case(email="user7@example.com", site_uuids=ALL[:200]),
+    ],
+    "status/create": [case(status="ok", message="all is well")],
+    "status/latest": [case()],
+    "users/create": [case(email="new@example.com", site_group_name="group 7"), case(email="x", site_group_name="none")],
+    "users/delete": [case(email="user7@example.com"), case(email="nobody")],
+    "users/get": [case(email="user7@example.com"), case(email="nobody")],
+    "users/get_or_create": [case(email="user7@example.com"), case(email="new@example.com")],
+    "users/list": [case()],
+    "users/set_site_group": [
+        case(email="user7@example.com", site_group_name="group 9"),
+        case(email="nobody", site_group_name="group 9"),
+    ],
+}
+
+# How much of each there is, by other ways than those of the query files. A parameter that a file does not have is NULL.
+OF_THE_SITES = """(
+    (%(site_uuids)s::uuid[] IS NULL OR r.site_uuid = ANY(%(site_uuids)s::uuid[]))
+    AND (
+        %(user_uuids)s::uuid[] IS NULL
+        OR r.site_uuid IN (
+            SELECT gs.site_uuid FROM site_group_sites AS gs JOIN users AS u USING (site_group_uuid)
+            WHERE u.user_uuid = ANY(%(user_uuids)s::uuid[])
+        )
+    )
+)"""
+IN_WINDOW = "r.{column} >= %(start_utc)s::timestamptz - {wider} AND r.{column} < %(end_utc)s::timestamptz + {wider}"
+COUNTS = {
+    "readings": f"""
+        SELECT count(*) FROM generation AS r
+        WHERE {OF_THE_SITES} AND {IN_WINDOW.format(column="start_utc", wider="interval '0 s'")}
+    """,
+    "nearby_readings": f"""
+        SELECT count(*) FROM generation AS r
+        WHERE {OF_THE_SITES} AND {IN_WINDOW.format(column="start_utc", wider="interval '1 d'")}
+    """,
+    "unfinished_forecasts": f"""
+        SELECT count(*) FROM forecasts AS r
+        WHERE
+            {OF_THE_SITES}
+            AND %(start_utc)s::timestamptz
+            < r.start_utc + cardinality(r.power_kw) * r.resolution_minutes * interval '1 minute'
+    """,
+    "window_forecasts": f"""
+        SELECT count(*) FROM forecasts AS r
+        WHERE
+            {OF_THE_SITES}
+            AND r.timestamp_utc + %(horizon_minutes)s * interval '1 minute' >= %(start_utc)s::timestamptz
+            AND r.timestamp_utc + %(horizon_minutes)s * interval '1 minute' < %(end_utc)s::timestamptz
+    """,
+    "siblings": "SELECT max(n) FROM (SELECT count(*) AS n FROM forecasts GROUP BY site_uuid, timestamp_utc) AS f",
+    "grids": f"""
+        SELECT COALESCE(max(n), 0) FROM (
+            SELECT
+                count(DISTINCT (
+                    r.resolution_minutes, extract(epoch FROM r.start_utc)::bigint %% (60 * r.resolution_minutes)
+                )) AS n
+            FROM forecasts AS r WHERE {OF_THE_SITES} GROUP BY r.site_uuid
+        ) AS f
+    """,
+    "versions": "SELECT count(*) FROM ml_models WHERE name = %(model_name)s",
+    "places": """
+        SELECT
+            (
+                SELECT count(*) FROM site_group_sites JOIN site_groups USING (site_group_uuid)
+                WHERE site_group_name = %(site_group_name)s
+            ) + (
+                SELECT count(*) FROM site_group_sites JOIN users USING (site_group_uuid)
+                WHERE email = %(email)s OR user_uuid = ANY(%(user_uuids)s::uuid[])
+            )
+    """,
+    "requests": f"""
+        SELECT count(*) FROM api_request AS r JOIN users AS u USING (user_uuid)
+        WHERE
+            u.email = %(email)s
+            AND {IN_WINDOW.format(column="created_utc", wider="interval '0 s'")}
+    """,
+    "namesakes": """
+        SELECT count(*) FROM sites AS s
+        WHERE
+            CASE
+                WHEN %(client_site_id)s::integer IS NULL THEN s.client_site_name = %(client_site_name)s
+                ELSE s.client_site_id = %(client_site_id)s::integer
+            END
+    """,
+}

@@ -1,0 +1,228 @@
+"""Every query file's plan, by glob, on a database of 1,000 sites and twelve months; the rules are in plan_checks.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from plan_cases import CASES, DAY, FEW, TURN, UNPLANNED, YESTERDAY, case
+from plan_checks import GENERIC, HOW, Prover
+from plan_database import fill
+from psycopg import sql
+from pytest_postgresql.executors import NoopExecutor
+from test_queries import COPY_FROM
+
+from pvsite_sql.queries import Query, load
+
+QUERIES = load()
+EACH = pytest.mark.parametrize("asked", QUERIES.values(), ids=QUERIES)
+
+
+@pytest.fixture(scope="module")
+def filled(migrated: NoopExecutor) -> Iterator[psycopg.Connection]:
+    """A connection to the database that plan_database.py fills."""
+    access = {
+        "host": migrated.host,
+        "port": migrated.port,
+        "user": migrated.user,
+        "password": migrated.password or None,
+    }
+    name = sql.Identifier("pvsite_sql_plans")
+    # compiling would outlast the queries; of parallel workers each may read a table
+    settings = "-c timezone=UTC -c jit=off -c max_parallel_workers_per_gather=0"
+
+    def connect() -> psycopg.Connection:
+        return psycopg.connect(dbname="pvsite_sql_plans", options=settings, **access)
+
+    with psycopg.connect(dbname="postgres", autocommit=True, **access) as server:
+        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(migrated.template_dbname)))
+        try:
+            fill(connect)
+            with connect() as connection:
+                connection.autocommit = True
+                yield connection
+        finally:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture(scope="module")
+def prover(filled: psycopg.Connection) -> Prover:
+    """Which counts each table once."""
+    return Prover(filled)
+
+
+def proved(prover: Prover, asked: Query) -> None:
+    """Fails with the plans that break a rule."""
+    cases = CASES.get(asked.name)
+    assert cases, f"{asked.name} has no entry in CASES of plan_cases.py"
+    faults = prover.faults(asked, cases)
+    assert not faults, "\n\n".join([str(asked.path), *faults])
+
+
+def test_the_database_has_several_million_rows(filled):
+    counts = [filled.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("sites", "generation")]
+    assert counts[0] == 1_000
+    assert counts[1] > 3_000_000
+
+
+@EACH
+def test_plan_is_what_the_header_says(prover, asked):
+    if asked.name in UNPLANNED:
+        assert asked.statement.split()[0] in {"COPY", "CREATE", "TRUNCATE"}
+        assert asked.touches == ()
+        return
+    proved(prover, asked)
+
+
+@EACH
+def test_says_why_it_relies_on_no_index(asked):
+    said = re.search(r"^-- Index: (.+)$", asked.path.read_text(), re.MULTILINE)
+    assert said
+    assert asked.indexes or re.fullmatch(r"none \(.+\)", said[1])
+
+
+@pytest.mark.parametrize("table", ["generation", "forecasts"])
+class TestStepsWithoutAPlan:
+    """COPY, CREATE and TRUNCATE: what they do, since no plan tells it."""
+
+    @pytest.fixture
+    def staged(self, filled, table) -> Iterator[psycopg.Connection]:
+        """A few rows in the staging table."""
+        (few, *_) = CASES[f"{table}/insert_new"][1:]
+        with filled.transaction(force_rollback=True):
+            filled.execute(QUERIES[f"{table}/insert_staging"].text)
+            filled.execute(few.staged)
+            yield filled
+
+    def test_staging_is_a_temporary_table(self, staged, table):
+        (kind,) = staged.execute(
+            f"SELECT relpersistence FROM pg_class WHERE oid = '{table}_staging'::regclass"
+        ).fetchone()
+        assert kind == "t"
+
+    def test_unstage_empties_it(self, staged, table):
+        assert self.count(staged, table)
+        staged.execute(QUERIES[f"{table}/insert_unstage"].text)
+        assert not self.count(staged, table)
+
+    def test_stage_copies_into_it(self, staged, table):
+        before = self.count(staged, table)
+        self.copy_again(staged, QUERIES[f"{table}/insert_stage"], f"SELECT {{}} FROM {table}_staging")
+        assert self.count(staged, table) == 2 * before
+
+    def test_copy_goes_into_the_table_and_its_index_refuses_a_second_row(self, staged, prover, table):
+        asked = QUERIES[f"{table}/insert_copy"]
+        with pytest.raises(psycopg.errors.UniqueViolation) as refused, staged.transaction():
+            self.copy_again(staged, asked, f"SELECT {{}} FROM {table} LIMIT 1")
+        assert (prover.catalog.parent(refused.value.diag.constraint_name or ""),) == asked.indexes
+
+    @staticmethod
+    def count(connection, table) -> int:
+        return int(connection.execute(f"SELECT count(*) FROM pg_temp.{table}_staging").fetchone()[0])
+
+    @staticmethod
+    def copy_again(connection, asked, source) -> None:
+        copied = COPY_FROM.fullmatch(asked.statement)
+        assert copied
+        rows = source.format(copied["columns"])
+        with connection.cursor().copy(f"COPY ({rows}) TO STDOUT (FORMAT binary)") as copy:
+            data = b"".join(map(bytes, copy))
+        with connection.cursor().copy(asked.text) as copy:
+            copy.write(data)
+
+
+class TestTheProof:
+    """The rules find what they are there to find, and show the plan."""
+
+    READ = QUERIES["generation/read"]
+
+    def test_without_the_index(self, filled):
+        prover = Prover(filled, before=("ALTER TABLE generation DROP CONSTRAINT generation_pkey",))
+        found = prover.faults(self.READ, [case(site_uuids=FEW, **DAY)])
+        assert any(
+            "Seq Scan of generation_p2024_06, which the header's bound does not name" in fault for fault in found
+        )
+        assert any(fault.startswith("300000 rows are read, and the header's bound, readings, is 30") for fault in found)
+        assert any(fault.startswith("the header names generation_pkey, and neither") for fault in found)
+        assert all(
+            "Seq Scan generation_p2024_06 (30 rows x 1; Rows Removed by Filter: 299970" in fault for fault in found
+        )
+
+    def test_with_index_scans_switched_off(self, filled):
+        off = tuple(f"SET LOCAL enable_{scan} = off" for scan in ("indexscan", "indexonlyscan", "bitmapscan"))
+        asked = QUERIES["sites/get"]
+        found = Prover(filled, before=off).faults(asked, CASES[asked.name])
+        assert any("Seq Scan of sites, which the header's bound does not name" in fault for fault in found)
+        assert all("Seq Scan sites (" in fault for fault in found)
+
+    def test_without_the_condition_on_the_range(self, prover):
+        # what holds for the same readings, but is no condition on the key
+        whole = replace(
+            self.READ,
+            statement=re.sub(r"g\.start_utc (>=|<) ", r"g.end_utc - '1 hour'::interval \1 ", self.READ.statement),
+        )
+        found = prover.faults(whole, [case(site_uuids=FEW, **TURN)])
+        assert any("generation_p2024_05 is looked into, outside of the window" in fault for fault in found)
+        assert any("rows are read, and the header's bound, readings, is 180" in fault for fault in found)
+        assert all("generation_p2024_05" in fault for fault in found)
+
+    @pytest.mark.parametrize("name", ["forecasts/values_at_horizon", "generation/sums_all_sites"])
+    def test_without_pruning(self, filled, name):
+        asked = QUERIES[name]
+        off = ("SET LOCAL enable_partition_pruning = off",)
+        found = Prover(filled, before=off).faults(asked, CASES[name])
+        table = name.split("/")[0]
+        assert any(
+            f"{table}_p2024_01 is looked into, outside of the window, with {GENERIC}" in fault for fault in found
+        )
+
+    def test_of_a_bound_that_is_too_low(self, prover):
+        found = prover.faults(replace(self.READ, touches=(("2", "site_uuids"), ("1",))), [case(site_uuids=FEW, **DAY)])
+        assert len(found) == 3
+        assert all(
+            fault.startswith("30 rows are read, and the header's bound, 2 * site_uuids + 1, is 7, with")
+            for fault in found
+        )
+        assert all("Index Scan generation_p2024_06" in fault for fault in found)
+
+    def test_of_an_index_that_the_header_does_not_name(self, prover):
+        found = prover.faults(replace(self.READ, indexes=("sites_pkey",)), [case(site_uuids=FEW, **YESTERDAY)])
+        assert any(
+            "generation_p2024_12 is read by generation_pkey, which the header does not name" in fault for fault in found
+        )
+        assert any("the header names sites_pkey, and neither" in fault for fault in found)
+
+    def test_of_a_sort_that_spills(self, filled):
+        asked = QUERIES["generation/insert_new"]
+        tight = ("SET LOCAL work_mem = '64kB'",)
+        found = Prover(filled, before=tight).faults(asked, CASES[asked.name])
+        assert any("Sort does not fit into memory" in fault for fault in found)
+
+    def test_of_a_function_that_is_not_inlined(self, filled):
+        asked = QUERIES["forecasts/latest_values"]
+        volatile = ("ALTER FUNCTION latest_forecast_values SET work_mem = '4MB'",)
+        found = Prover(filled, before=volatile).faults(asked, CASES[asked.name])
+        assert any("what latest_forecast_values reads is not seen in the plan" in fault for fault in found)
+
+    def test_of_a_trigger_without_its_index(self, filled):
+        asked = QUERIES["sites/delete_site"]
+        found = Prover(filled, before=("DROP INDEX inverters_site_uuid_idx",)).faults(asked, CASES[asked.name])
+        assert len(found) == len(HOW)
+        assert all("the header names inverters_site_uuid_idx, and neither" in fault for fault in found)
+
+    def test_of_a_file_without_cases(self, prover):
+        with pytest.raises(AssertionError, match="generation/new has no entry in CASES"):
+            proved(prover, replace(self.READ, name="generation/new"))
+
+    def test_fails_with_the_file_and_the_plan(self, prover):
+        with pytest.raises(
+            AssertionError, match=r"(?s)generation/read\.sql\n.*bound, 1, is 1.*Index Cond: \(\(site_uuid = ANY"
+        ):
+            proved(prover, replace(self.READ, touches=(("1",),)))
+
+
+def test_no_case_is_left_of_a_file_that_is_gone():
+    assert set(CASES) | UNPLANNED == set(QUERIES)
