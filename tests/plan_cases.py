@@ -168,6 +168,9 @@ CASES: dict[str, list[Case]] = {
     "ml_models/list": [case()],
     "partitions/ensure": [case(parent="generation", months=["2024-06-01", "2024-12-31"])],
     "partitions/missing": [case(parent="forecasts", months=["2024-06-01", "2025-01-01"])],
+    "session/begin": [
+        case(statement_timeout_ms="60000", lock_timeout_ms="0", idle_timeout_ms="-1", fill_in="true", actor="a feed"),
+    ],
     "site_groups/add_site": [
         case(site_group_name="group 7", site_uuid=site(4)),
         case(site_group_name="group 7", site_uuid=site(51)),
@@ -197,6 +200,11 @@ CASES: dict[str, list[Case]] = {
         case(client_site_id="-1", client_site_name="roof 13", client_name=""),
     ],
     "sites/get_by_client_site_name": [case(client_site_name="roof 13"), case(client_site_name="nothing")],
+    "sites/get_as_of": [
+        case(site_uuid=site(4), at_utc="2024-06-12T00:00Z"),
+        case(site_uuid=site(4), at_utc="2020-01-01T00:00Z"),
+    ],
+    "sites/history": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
     "sites/list": [case(**ANY_SITE), case(country="uk", asset_type="wind", active="true", client_name="client 51")],
     "sites/list_by_uuid": [
         case(site_uuids=FEW, **ANY_SITE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -45,6 +46,14 @@ ROWS = (
     INSERT INTO site_group_sites (site_group_uuid, site_uuid)
     SELECT md5('group' || g)::uuid, md5('site' || 1 + (g * 7 + s) % 1000)::uuid
     FROM generate_series(1, 1000) AS g, generate_series(1, 10) AS s
+    """,
+    """
+    INSERT INTO site_history (site_uuid, changed_utc, operation, old_row, new_row)
+    SELECT
+        s.site_uuid, timestamptz '2023-12-01 00:00Z' + n * interval '12 days',
+        CASE n WHEN 1 THEN 'insert' ELSE 'update' END,
+        CASE WHEN n > 1 THEN to_jsonb(s) END, to_jsonb(s)
+    FROM sites AS s CROSS JOIN generate_series(1, 20) AS n
     """,
     """
     INSERT INTO inverters (site_uuid) SELECT md5('site' || 1 + n % 1000)::uuid FROM generate_series(1, 3000) AS n
@@ -95,17 +104,7 @@ FORECASTS = """
 """
 
 BIG = (("forecasts", FORECASTS), ("generation", READINGS))
-SMALL = (
-    "clients",
-    "site_groups",
-    "users",
-    "sites",
-    "site_group_sites",
-    "inverters",
-    "status",
-    "api_request",
-    "ml_models",
-)
+SMALL = tuple(re.findall(r"INSERT INTO (\w+) \(", " ".join(ROWS)))
 
 
 def fill(connect: Callable[[], psycopg.Connection]) -> None:
@@ -130,16 +129,18 @@ def fill(connect: Callable[[], psycopg.Connection]) -> None:
             connection.execute("SET session_replication_role = replica")
             connection.execute(sql.SQL("ALTER TABLE {} SET UNLOGGED").format(partition))
             connection.execute(filled)
-        with connect() as connection:
-            connection.autocommit = True
-            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(partition))
 
     with ThreadPoolExecutor(2) as both:
         months = [(table, rows, month) for table, rows in BIG for month in reversed(MONTHS)]
         list(both.map(lambda one: fill_month(*one), months))
-    with connect() as connection:
-        connection.autocommit = True
-        connection.execute("VACUUM (ANALYZE) " + ", ".join(SMALL))
+
+    def finish(tables: str) -> None:
+        with connect() as connection:
+            connection.autocommit = True
+            connection.execute(f"VACUUM (ANALYZE) {tables}")
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(finish, ["generation", "forecasts, " + ", ".join(SMALL)]))
 
 
 def site(number: int) -> str:

@@ -73,7 +73,8 @@ touched AS (
             make_interval(mins => d.resolution_minutes)
         ) AS t (start_utc)
     WHERE
-        g.start_utc >= :'start_utc'::timestamptz - interval '1 day'
+        g.site_uuid = ANY(:'site_uuids'::uuid[])  -- as the grids' are: however it joins them, it reads no other site
+        AND g.start_utc >= :'start_utc'::timestamptz - interval '1 day'
         AND g.start_utc < :'end_utc'::timestamptz + interval '1 day'
 ),
 

@@ -9,7 +9,7 @@
 --   actor                 text     who writes, for the history of sites; empty: not known
 -- Result: row
 --   setting  text
--- Index: none
+-- Index: none (settings)
 -- Touches: none
 SELECT set_config(limits.name, limits.milliseconds::text, TRUE) AS setting
 FROM (

@@ -23,7 +23,7 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
--- Index: none (reads nothing)
+-- Index: site_history_pkey
 -- Touches: none
 INSERT INTO sites (
     client_uuid,

@@ -23,7 +23,7 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
--- Index: sites_pkey
+-- Index: sites_pkey, site_history_pkey
 -- Touches: 1
 UPDATE sites AS s
 SET
