@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import psycopg
-import yoyo.exceptions
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from . import __version__
@@ -71,18 +70,36 @@ def _options(
 
 
 @app.command(short_help="Apply the migrations, make the months ahead.")
-def migrate(dsn: _Dsn = None) -> None:
+def migrate(
+    *,
+    lock_timeout_s: Annotated[
+        float,
+        typer.Option(
+            "--lock-timeout", metavar="SECONDS", min=0.01, help="To wait for a lock, and to keep others waiting."
+        ),
+    ] = 2.0,
+    attempts: Annotated[
+        int, typer.Option(metavar="N", min=1, help="For each migration, with pauses that grow from 0.5 s to 10 s.")
+    ] = 10,
+    wait_s: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", min=0, help="For another migrator that is at work.")
+    ] = 60.0,
+    dsn: _Dsn = None,
+) -> None:
     """Apply the migrations that the database lacks, and make the partitions of this month and the next three.
 
-    Prints what was done, a line each.
+    Prints what was done, a line each. While it runs, nobody waits for it longer than the lock timeout: a migration that
+    would keep others waiting is taken back and tried again. After the last attempt it says who was in the way. A
+    migration is applied whole or not at all; after a kill, run it again.
     """
     conninfo = _checked(dsn)
-    applied = migrations.apply(conninfo)
+    patience = migrations.Patience(lock_timeout_s, attempts, wait_s, report=lambda said: typer.echo(said, err=True))
+    applied = migrations.apply(conninfo, patience)
     for migration in applied:
         typer.echo(f"{migration} applied")
     if not applied:
         typer.echo("Nothing to apply.")
-    for partition in migrations.ensure_months_ahead(conninfo):
+    for partition in migrations.ensure_months_ahead(conninfo, patience):
         typer.echo(f"{partition} made")
 
 
@@ -186,7 +203,7 @@ def main() -> None:
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its warnings on a Ctrl-C; errors are raised anyway
     try:
         app(prog_name="pvsite-sql")
-    except (PvsiteSqlError, psycopg.Error, yoyo.exceptions.LockTimeout) as error:
+    except (PvsiteSqlError, psycopg.Error) as error:
         _fail(_sentence(error), 1)
     finally:
         if signals:

@@ -41,12 +41,12 @@ def slow(server):
 
         locked, forbidden = database("pvsite_sql_locked"), database("pvsite_sql_forbidden")
         migrate.apply(locked)
-        with psycopg.connect(locked) as other:
-            other.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)")
+        alive = stack.enter_context(psycopg.connect(locked, autocommit=True))  # may be a yoyo, for all that is known
+        alive.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)")
         with psycopg.connect(forbidden) as other:
             other.execute("DROP SCHEMA public")
         yield {
-            "locked": stack.enter_context(started("migrate", "--dsn", locked)),
+            "locked": stack.enter_context(started("migrate", "--wait", "2", "--dsn", locked)),
             "forbidden": stack.enter_context(started("migrate", "--dsn", forbidden)),
         }
 
@@ -146,15 +146,16 @@ def test_an_unreachable_server_fails_a_migration_in_one_sentence(tmp_path):
     assert len(err.splitlines()) == 1
 
 
-def test_a_partition_that_cannot_be_had_is_one_sentence_that_names_the_file(dsn):
+def test_a_partition_that_cannot_be_had_is_one_sentence_that_says_who_blocks(dsn):
     migrate.ensure_months_ahead(dsn)
     drop_partition(dsn, "generation", check.months_ahead()[0])
     with psycopg.connect(dsn) as connection:
         connection.execute("LOCK TABLE generation IN SHARE UPDATE EXCLUSIVE MODE")
-        code, out, err = called("migrate", "--dsn", dsn)
+        pid = connection.info.backend_pid
+        code, out, err = called("migrate", "--dsn", dsn, "--attempts", "1")
     assert (code, out) == (1, "Nothing to apply.\n")
-    assert "lock timeout" in err
-    assert "ensure.sql" in err
+    assert err.startswith("The months ahead of generation are not made: given up after 1 attempt")
+    assert f"blocked by pid {pid} (" in err
     assert len(err.splitlines()) == 1
 
 
