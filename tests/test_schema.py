@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from typing import Any
@@ -147,16 +146,6 @@ def test_a_database_without_migrations_is_out_of_date(empty_dsn):
         assert list(error.value.pending) == packaged_migrations()
         migrate.apply(empty_dsn)
         repo.check()
-
-
-def test_every_migration_has_a_rollback_and_yoyo_reads_its_head():
-    names = {path.name for path in MIGRATIONS.iterdir()}
-    assert names == {f"{m}.sql" for m in packaged_migrations()} | {f"{m}.rollback.sql" for m in packaged_migrations()}
-    for number, migration in enumerate(packaged_migrations(), start=1):
-        assert migration.startswith(f"{number:04}.")
-        for line in (MIGRATIONS / f"{migration}.sql").read_text().splitlines():
-            if re.match(r"--\s*(depends|transactional)", line, re.IGNORECASE):
-                assert re.fullmatch(r"-- (depends: \S+|transactional: (true|false))", line)
 
 
 @pytest.mark.parametrize(
