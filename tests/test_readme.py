@@ -319,6 +319,18 @@ def test_it_reads_on_the_package_index_too():
     assert all(target.startswith("https://") or target in anchors for target in targets)
 
 
+def test_each_promise_names_a_test_that_there_is():
+    table = README.partition("\n## What is promised\n")[2].partition("\n## ")[0]
+    rows = [row for row in table.splitlines() if row.startswith("| ")][1:]
+    assert len(rows) >= 16
+    for row in rows:
+        named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", row.split("|")[3])
+        assert named, row
+        for file, name in named:
+            text = (CHECKOUT / "tests" / file).read_text(encoding="utf-8")
+            assert not name or re.search(rf"^(?:def|class) {name}\b", text, re.MULTILINE), row
+
+
 def test_the_files_that_are_named_are_there():
     for name in re.findall(r"\bsql/([\w/]+\.(?:sql|md))", README + GUIDE):
         assert (folder("sql") / name).is_file(), name
