@@ -290,7 +290,7 @@ class _Writer:
         bounds: dict[str, Any] = dict(zip(("start_utc", "end_utc"), self._window, strict=True))
         self._inserted += self._call.run("generation/insert_new", **bounds)
         if self._on_conflict == "update":
-            self._updated += self._call.run("generation/insert_changed", **bounds)
+            self._updated += self._call.run("generation/insert_changed")
         self._call.run("generation/insert_unstage")
         self._staged, self._window = 0, None
 
