@@ -16,8 +16,8 @@ SELECT DISTINCT ON (n.site_uuid, n.start_utc)
 FROM pg_temp.generation_staging AS n
 ORDER BY n.site_uuid, n.start_utc, n.position DESC
 ON CONFLICT (site_uuid, start_utc) DO UPDATE
-SET
-    end_utc = excluded.end_utc,
-    generation_power_kw = excluded.generation_power_kw,
-    created_utc = excluded.created_utc  -- the column's default: now
-WHERE g.end_utc <> excluded.end_utc OR g.generation_power_kw <> excluded.generation_power_kw;
+    SET
+        end_utc = excluded.end_utc,
+        generation_power_kw = excluded.generation_power_kw,
+        created_utc = excluded.created_utc  -- the column's default: now
+    WHERE g.end_utc <> excluded.end_utc OR g.generation_power_kw <> excluded.generation_power_kw;
