@@ -102,12 +102,12 @@ class Plan:
         return list(_below(self.root))
 
     def scans(self, catalog: Catalog) -> list[Scan]:
-        """The looks into tables; what a bitmap found counts where its rows are fetched."""
+        """The looks into tables, the catalog's aside; what a bitmap found counts where its rows are fetched."""
         found = []
         for node in self.nodes:
             index = node.get("Index Name", "")
             relation = node.get("Relation Name") or catalog.tables.get(index)
-            if relation is None or node["Node Type"] == "ModifyTable":
+            if relation is None or relation.startswith("pg_") or node["Node Type"] == "ModifyTable":
                 continue
             if node["Node Type"] == "Bitmap Heap Scan":
                 index = next(n["Index Name"] for n in _below(node) if "Index Name" in n)

@@ -3,6 +3,6 @@
 -- Parameters: none
 -- Result: none
 -- Index: none (one row)
--- Touches: 1
+-- Touches: yoyo_lock
 DELETE FROM yoyo_lock
 WHERE pid = -pg_backend_pid();

@@ -7,7 +7,7 @@
 -- Result: row
 --   pid  integer  this session's, below zero
 -- Index: yoyo_lock_pkey
--- Touches: 1
+-- Touches: yoyo_lock
 INSERT INTO yoyo_lock AS y (locked, ctime, pid)
 VALUES (1, clock_timestamp() AT TIME ZONE 'UTC', -pg_backend_pid())
 ON CONFLICT (locked) DO UPDATE
