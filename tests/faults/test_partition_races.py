@@ -1,4 +1,4 @@
-"""Two processes need the same new partition at once: a few rounds; `slow` runs more than a thousand."""
+"""Two processes need the same new partition at once: a few rounds; `slow` runs three hundred."""
 
 from __future__ import annotations
 

@@ -9,4 +9,4 @@ from ..servers import own_server, posix
 @posix
 def test_what_was_acknowledged_is_there_and_nothing_in_part_every_time():
     with own_server() as own:
-        kill_under_load(own, own.database("load"), 25)
+        kill_under_load(own, own.database("load"), 10)
