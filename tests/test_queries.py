@@ -209,6 +209,7 @@ SPECIAL = {
     "asset_type": "pv",
     "min_horizon_minutes": "60",
     "timezone": "Europe/London",
+    **dict.fromkeys(("statement_timeout_ms", "lock_timeout_ms", "idle_timeout_ms"), "60000"),  # psql needs more than 1
 }
 
 
