@@ -35,6 +35,8 @@ DAY = {"start_utc": "2024-06-12T00:00Z", "end_utc": "2024-06-13T00:00Z"}
 TURN = {"start_utc": "2024-10-28T00:00Z", "end_utc": "2024-11-03T00:00Z"}  # of a month
 YESTERDAY = {"start_utc": "2024-12-30T00:00Z", "end_utc": "2024-12-31T00:00Z"}
 AHEAD = {"start_utc": "2024-12-31T00:00Z", "end_utc": "2025-01-03T00:00Z"}
+JUNE = {"start_utc": "2024-06-01T00:00Z", "end_utc": "2024-07-01T00:00Z"}
+DECEMBER = {"start_utc": "2024-12-01T00:00Z", "end_utc": "2025-01-01T00:00Z"}
 ALWAYS = {"start_utc": "-infinity", "end_utc": "infinity"}
 ANY_SITE = {"country": "", "asset_type": "", "active": "", "client_name": ""}
 LATEST = {"created_before": "infinity", "min_horizon_minutes": "", "model_name": ""}
@@ -97,9 +99,25 @@ CASES: dict[str, list[Case]] = {
         case(email="nobody", **ALWAYS, include="", exclude=""),
     ],
     "check/applied_migrations": [case()],
+    "check/invalid_indexes": [case(home="public")],
+    "check/limits": [case(milliseconds="60000")],
+    "check/months": [case(home="public", parents=["generation", "forecasts"], months=["2024-12-01", "2025-01-01"])],
+    "check/never_analyzed": [case(home="public")],
+    "check/orphans": [case(home="public", parent="generation", site_uuids=FEW, looked="3", partitions="12")],
+    "check/orphans_forecasts": [case(**JUNE), case(**DECEMBER)],
+    "check/orphans_generation": [case(**JUNE), case(**DECEMBER)],
+    "check/partition_bounds": [case(home="public", parents=["generation", "forecasts"])],
+    "check/partition_ranges": [case(home="public", parent="generation")],
+    "check/partitions": [case(home="public", expected='{"facts": []}')],
     "clients/get": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/get_or_create": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/list": [case()],
+    **{
+        f"drift/{kind}": [case(home="public")]
+        for kind in ("columns", "comments", "constraints", "functions", "indexes", "tables", "triggers", "views")
+    },
+    "drift/home": [case(tables=["sites", "generation"])],
+    "drift/settings": [case()],
     "forecasts/day_ahead_values": [
         case(site_uuids=FEW, **AHEAD, hour="9", timezone="Europe/London", model_name=""),
         case(site_uuids=FEW, **DAY, hour="9", timezone="Europe/London", model_name="model 1"),

@@ -70,13 +70,10 @@ def test_version():
 
 
 def test_a_database_from_empty_to_well(empty_dsn):
-    assert called("check", PVSITE_SQL_DSN=empty_dsn) == (
-        1,
-        "".join(
-            f"Migration {name} is not applied: run `pvsite-sql migrate`.\n" for name in check.packaged_migrations()
-        ),
-        "",
-    )
+    said = "is not applied: run `pvsite-sql migrate`; the schema is compared after that"
+    lacking = [f"error: migration {name} {said}\n" for name in check.packaged_migrations()]
+    amiss = f"Amiss: {len(lacking)} error(s), 0 warning(s).\n"
+    assert called("check", PVSITE_SQL_DSN=empty_dsn) == (1, "".join(lacking) + amiss, "")
 
     months = check.months_ahead()
     made = "".join(f"{table}_p{month:%Y_%m} made\n" for table in TABLES for month in months)
@@ -86,7 +83,8 @@ def test_a_database_from_empty_to_well(empty_dsn):
 
     code, out, err = run("check", "--dsn", empty_dsn, PVSITE_SQL_DSN="host=/nowhere")  # the option goes first
     assert (code, err) == (0, "")
-    assert out == (f"All is well: every migration is applied, and there are partitions up to {months[-1]:%B %Y}.\n")
+    last = check.packaged_migrations()[-1]
+    assert out == f"All is well: the schema is that of {last}, and there are partitions up to {months[-1]:%B %Y}.\n"
     assert called("migrate", "--dsn", empty_dsn) == (0, "Nothing to apply.\n", "")
 
 
@@ -95,8 +93,13 @@ def test_a_missing_month_is_found_and_made(dsn):
     month = check.months_ahead()[2]
     for table in TABLES:
         drop_partition(dsn, table, month)
-    said = [f"The table {table} has no partition for {month:%B %Y}: run `pvsite-sql migrate`.\n" for table in TABLES]
-    assert called("check", "--dsn", dsn) == (1, "".join(said), "")
+    said = [
+        f"warning: table {table} has no partition for {month:%Y-%m}: the statement makes it, or `pvsite-sql migrate`\n"
+        f"    SELECT public.ensure_month_partitions('{table}', '{{{month}}}');\n"
+        for table in sorted(TABLES)
+    ]
+    amiss = "Amiss: 0 error(s), 2 warning(s).\n"
+    assert called("check", "--dsn", dsn) == (1, "".join(said) + amiss, "")
     made = [f"{table}_p{month:%Y_%m} made\n" for table in TABLES]
     assert called("migrate", "--dsn", dsn) == (0, "Nothing to apply.\n" + "".join(made), "")
     assert called("check", "--dsn", dsn)[0] == 0
@@ -127,15 +130,15 @@ def test_what_is_no_dsn_is_refused_without_showing_it(command):
 def test_an_unreachable_server_is_a_finding(tmp_path):
     code, out, err = called("check", "--dsn", f"host={tmp_path}")
     assert (code, err) == (1, "")
-    assert out.startswith("No connection: ")
+    assert out.startswith("error: server cannot be reached: ")
     assert str(tmp_path) in out
-    assert len(out.splitlines()) == 1
+    assert len(out.splitlines()) == 2
 
 
 def test_a_database_that_there_is_not_is_a_finding(dsn):
     code, out, err = called("check", "--dsn", make_conninfo(dsn, dbname="no such database"))
     assert (code, err) == (1, "")
-    assert out.startswith("No connection: ")
+    assert out.startswith("error: server cannot be reached: ")
     assert 'database "no such database" does not exist' in out
 
 

@@ -207,6 +207,7 @@ SPECIAL = {
     "parent": "generation",
     "active": "true",
     "asset_type": "pv",
+    "milliseconds": "60000",
     "min_horizon_minutes": "60",
     "timezone": "Europe/London",
     **dict.fromkeys(("statement_timeout_ms", "lock_timeout_ms", "idle_timeout_ms"), "60000"),  # psql needs more than 1

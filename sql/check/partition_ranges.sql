@@ -1,0 +1,24 @@
+-- The partitions of a table, the newest first, but for a default one and half detached ones.
+--
+-- Parameters:
+--   home    text  the schema
+--   parent  text  generation or forecasts
+-- Result: row
+--   start_utc  text  where it begins; -infinity: it has no beginning
+--   end_utc    text  where it ends; infinity: it has no end
+-- Index: none (catalog tables)
+-- Touches: none
+-- After: drift/settings
+SELECT
+    COALESCE(b.bound[1], '-infinity') AS start_utc,
+    COALESCE(b.bound[2], 'infinity') AS end_utc
+FROM pg_class AS t
+JOIN pg_namespace AS n ON n.oid = t.relnamespace
+JOIN pg_inherits AS i ON i.inhparent = t.oid AND NOT i.inhdetachpending
+JOIN pg_class AS p ON p.oid = i.inhrelid
+CROSS JOIN
+    LATERAL regexp_match(
+        pg_get_expr(p.relpartbound, p.oid), 'FROM \((?:''(.+)''|MINVALUE)\) TO \((?:''(.+)''|MAXVALUE)\)'
+    ) AS b (bound)
+WHERE n.nspname = :'home'::text AND t.relname = :'parent'::text AND b.bound IS NOT NULL
+ORDER BY COALESCE(b.bound[2], 'infinity')::timestamptz DESC;
