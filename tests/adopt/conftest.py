@@ -1,0 +1,3 @@
+"""`slow` is collected only where a command names it, as tox's `adopt` does."""
+
+collect_ignore = ["slow"]
