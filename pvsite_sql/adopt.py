@@ -219,7 +219,7 @@ class _Adoption:
     def _generation(self) -> TableReport:
         table = TableReport("generation", has_power=True)
         target = self._target
-        for months, window in self._ranges(table, "adopt/source_generation_ranges", GENERATION_RANGE):
+        for months, window in self._ranges(table, table, "adopt/source_generation_ranges", GENERATION_RANGE):
             partitions.ensure(target, "generation", months)
             with target.transaction():
                 target.run("adopt/generation_arrived")
@@ -240,7 +240,7 @@ class _Adoption:
         (totals,) = self._source.records("adopt/source_forecast_totals")
         values.source_rows, values.source_power_kw = totals["rows"], totals["power_kw"]
         target = self._target
-        for months, window in self._ranges(table, "adopt/source_forecast_ranges", _FORECAST_RANGE):
+        for months, window in self._ranges(table, values, "adopt/source_forecast_ranges", _FORECAST_RANGE):
             partitions.ensure(target, "forecasts", months)
             with target.transaction():
                 target.run("adopt/forecasts_arrived")
@@ -253,19 +253,20 @@ class _Adoption:
                     table.add({**row, "rows": row["forecasts"]})
                     values.add(row)
                 self._write_rejects(table, "adopt/forecasts_rejected", **window)
-            self._progress(values.name, values.accounted_rows, values.source_rows)
         return table, values
 
-    def _ranges(self, table: TableReport, name: str, rows: int) -> Iterator[tuple[list[Any], dict[str, str]]]:
-        """The months and the bounds of each range of a big table."""
-        self._progress(table.name, 0, 0)
+    def _ranges(
+        self, table: TableReport, shown: TableReport, name: str, rows: int
+    ) -> Iterator[tuple[list[Any], dict[str, str]]]:
+        """The months and the bounds of each range of a big table; `shown` is what its progress is measured by."""
+        self._progress(shown.name, 0, 0)
         self._rejects.begin(table.name)
         ranges = self._source.records(name, rows=rows)
         table.source_rows = sum(each["rows"] for each in ranges)
         table.source_power_kw = sum(each.get("power_kw", 0) for each in ranges)
         for each in ranges:
             yield each["months"] or [], {"start_utc": each["start_utc"], "end_utc": each["end_utc"]}
-            self._progress(table.name, table.accounted_rows, table.source_rows)
+            self._progress(shown.name, shown.accounted_rows, shown.source_rows)
 
     def _write_rejects(self, table: TableReport, name: str, **window: str) -> None:
         if self._rejects.folder is None or not table.has_remarks:

@@ -16,7 +16,7 @@ _EVERY_S = 0.5
 
 
 class _Line:
-    """One line on a terminal that says how far it is; elsewhere a line a table."""
+    """How far it is: one line a table, which on a terminal counts up."""
 
     def __init__(self) -> None:
         self._on_terminal = sys.stderr.isatty()
@@ -28,19 +28,18 @@ class _Line:
         now = time.monotonic()
         if table != self._table:
             self._table, self._began, self._shown = table, now, 0.0
-        if rows >= of and of:
+        if of and rows >= of:
             self._print(f"{table}: {rows:,} rows{self._rate(rows, now)}", ends=True)
         elif self._on_terminal and now - self._shown >= _EVERY_S:
             self._shown = now
-            far = f"{rows:,} of {of:,} rows, {rows / of:.0%}{self._rate(rows, now)}" if of else "counting"
-            self._print(f"{table}: {far}")
+            self._print(f"{table}: {rows:,} of {of:,} rows{self._rate(rows, now)}" if of else f"{table}: counting")
 
     def _rate(self, rows: int, now: float) -> str:
         seconds = now - self._began
-        return f", {rows / seconds:,.0f} a second" if seconds >= 1 else ""
+        return f", {rows / seconds:,.0f} a second" if rows and seconds >= 1 else ""
 
     def _print(self, text: str, *, ends: bool = False) -> None:
-        typer.echo(f"\r\033[K{text}" if self._on_terminal else text, err=True, nl=ends)
+        typer.echo(f"\r\033[K{text}" if self._on_terminal else text, err=True, nl=ends or not self._on_terminal)
 
 
 def run(source: str, target: str, rejects: Path | None) -> bool:
