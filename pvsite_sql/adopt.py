@@ -17,19 +17,19 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from . import partitions
-from .adopt_report import Rejects, Report, TableReport
+from .adopt_report import Rejects, Report, TableReport, total_kw
 from .check import require_migrations
 from .errors import PvsiteSqlError
 from .queries import query
 from .session import Call
 
-__all__ = ["GENERATION_RANGE", "Progress", "adopt"]
+__all__ = ["FORECAST_RANGE", "GENERATION_RANGE", "Progress", "adopt"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a table, its rows so far, and its rows in all (0 while they are being counted)."""
 
 GENERATION_RANGE = 1_000_000  # readings in a transaction
-_FORECAST_RANGE = 5_000  # forecasts, of some hundred values each
+FORECAST_RANGE = 5_000  # forecasts, of some hundred values each
 
 # Times without a zone are UTC; the snapshot stays open while the target works, and big ranges take their time.
 _SETTINGS = {
@@ -38,6 +38,7 @@ _SETTINGS = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "work_mem": "64MB",
+    "pvsite_sql.actor": "adopt",  # for the history of the sites
 }
 
 
@@ -185,6 +186,10 @@ class _Adoption:
             )
         if set(_LAYOUTS) <= tables:
             raise PvsiteSqlError("The source has both tables, sites and locations: an unfinished migration?")
+        keys = {(column["table_name"], column["column_name"]) for column in columns}
+        for name in ("generation", "forecasts"):
+            if not keys & {(name, "site_uuid"), (name, "location_uuid")}:
+                raise PvsiteSqlError(f"The source's table {name} has neither site_uuid nor location_uuid.")
         known = {column["table_name"] for column in columns if column["place"] != "unknown"}
         others = [f"table {name}" for name in sorted(tables - known)]
         others += [
@@ -202,10 +207,12 @@ class _Adoption:
             target.run("adopt/documents_arrived")
             target.run("adopt/documents_rows")
             table.source_rows = target.copy_in("adopt/documents_stage", self._source.copy_out(source))
-            target.run(small.prepare)
-            if small is _SITES:
-                target.records("adopt/sites_numbers")
-            if small.insert is not None:
+            if small.insert is None:
+                target.run(small.prepare, kind=small.kind)
+            else:
+                target.run(small.prepare)
+                if small is _SITES:
+                    target.records("adopt/sites_numbers")
                 table.inserted = target.run(small.insert)
                 target.run("adopt/documents_compare", kind=small.kind)
             if small.is_named:
@@ -240,7 +247,7 @@ class _Adoption:
         (totals,) = self._source.records("adopt/source_forecast_totals")
         values.source_rows, values.source_power_kw = totals["rows"], totals["power_kw"]
         target = self._target
-        for months, window in self._ranges(table, values, "adopt/source_forecast_ranges", _FORECAST_RANGE):
+        for months, window in self._ranges(table, values, "adopt/source_forecast_ranges", FORECAST_RANGE):
             partitions.ensure(target, "forecasts", months)
             with target.transaction():
                 target.run("adopt/forecasts_arrived")
@@ -263,7 +270,7 @@ class _Adoption:
         self._rejects.begin(table.name)
         ranges = self._source.records(name, rows=rows)
         table.source_rows = sum(each["rows"] for each in ranges)
-        table.source_power_kw = sum(each.get("power_kw", 0) for each in ranges)
+        table.source_power_kw = total_kw(*(each.get("power_kw", 0) for each in ranges))
         for each in ranges:
             yield each["months"] or [], {"start_utc": each["start_utc"], "end_utc": each["end_utc"]}
             self._progress(shown.name, shown.accounted_rows, shown.source_rows)

@@ -6,11 +6,21 @@ import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Rejects", "Report", "TableReport"]
+__all__ = ["Rejects", "Report", "TableReport", "total_kw"]
+
+_EXACT = Context(prec=1000)  # more digits than a sum of double precision has
+
+
+def total_kw(*powers: Decimal | int) -> Decimal:
+    """Their sum, to the last digit."""
+    total = Decimal(0)
+    for power in powers:
+        total = _EXACT.add(total, power)
+    return total
 
 
 @dataclass
@@ -58,15 +68,15 @@ class TableReport:
     def add(self, row: dict[str, Any]) -> None:
         """Add a row of an `adopt/*_outcome` query."""
         rows = row["rows"]
-        self.arrived_power_kw += row.get("source_power_kw", 0)
+        self.arrived_power_kw = total_kw(self.arrived_power_kw, row.get("source_power_kw", 0))
         if row["outcome"] == "rejected":
             self.rejected[row["reason"]] += rows
         elif row["outcome"] == "conflict":
             self.conflicts += rows
         else:
             self.stored_rows += row.get("stored_rows", rows) if self.has_power else rows
-            self.wanted_power_kw += row.get("source_power_kw", 0)
-            self.stored_power_kw += row.get("stored_power_kw", 0)
+            self.wanted_power_kw = total_kw(self.wanted_power_kw, row.get("source_power_kw", 0))
+            self.stored_power_kw = total_kw(self.stored_power_kw, row.get("stored_power_kw", 0))
         if row["note"] is not None:
             self.notes[row["note"]] += rows
 
@@ -121,7 +131,7 @@ class Report:
                 table.name,
                 f"{table.source_power_kw:,.3f}",
                 f"{table.stored_power_kw:,.3f}",
-                f"{table.arrived_power_kw - table.wanted_power_kw:,.3f}",
+                f"{total_kw(table.arrived_power_kw, -table.wanted_power_kw):,.3f}",
             )
             for table in self.tables
             if table.has_power

@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: api_request_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO api_request (uuid, url, user_uuid, created_utc)
 SELECT

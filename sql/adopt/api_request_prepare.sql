@@ -2,8 +2,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
--- Touches: 3 * result
+-- Index: none (all of the temporary tables)
+-- Touches: adopt_documents + adopt_ids
 -- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)
 SELECT

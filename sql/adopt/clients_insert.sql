@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: clients_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO clients (client_uuid, client_name, created_utc)
 SELECT

@@ -2,6 +2,6 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (a new table)
 -- Touches: none
 CREATE TEMPORARY TABLE IF NOT EXISTS adopt_documents (document jsonb NOT NULL) ON COMMIT DELETE ROWS;

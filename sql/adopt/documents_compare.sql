@@ -4,7 +4,7 @@
 --   kind  text  the table here
 -- Result: none
 -- Index: users_pkey, sites_pkey, site_group_sites_pkey, inverters_pkey, status_pkey, api_request_pkey
--- Touches: 3 * adopt_rows
+-- Touches: 2 * adopt_rows + clients + ml_models + site_groups
 -- After: adopt/documents_rows
 UPDATE pg_temp.adopt_rows AS r
 SET

@@ -3,8 +3,8 @@
 -- Parameters:
 --   kind  text  the table
 -- Result: none
--- Index: none
--- Touches: 2 * result
+-- Index: none (all of the temporary table)
+-- Touches: adopt_rows
 -- After: adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_ids (kind, source_uuid, stored_uuid)
 SELECT

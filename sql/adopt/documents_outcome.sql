@@ -6,7 +6,7 @@
 --   reason   text
 --   note     text
 --   rows     bigint
--- Index: none
+-- Index: none (all of the temporary table)
 -- Touches: adopt_rows
 -- After: adopt/documents_rows
 SELECT

@@ -7,7 +7,7 @@
 --   note      text
 --   document  text
 --   stored    text
--- Index: none
+-- Index: none (all of the temporary table)
 -- Touches: adopt_rows
 -- After: adopt/documents_rows
 SELECT

@@ -2,7 +2,7 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (a COPY)
 -- Touches: none
 -- After: adopt/documents_arrived
 COPY pg_temp.adopt_documents (document) FROM STDIN WITH (FORMAT binary);

@@ -5,7 +5,7 @@
 --   end_utc    timestamptz  the last timestamp
 -- Result: none
 -- Index: forecasts_key
--- Touches: 2 * adopt_forecast_rows
+-- Touches: adopt_forecast_rows + forecasts (those of the months of the range)
 -- After: adopt/forecasts_rows
 INSERT INTO forecasts (
     forecast_uuid,

@@ -14,7 +14,7 @@
 --   source_power_kw  numeric
 --   stored_power_kw  numeric
 -- Index: forecasts_key
--- Touches: 2 * adopt_forecast_rows
+-- Touches: adopt_forecast_rows + forecasts (those of the months of the range)
 -- After: adopt/forecasts_rows
 SELECT
     o.outcome,

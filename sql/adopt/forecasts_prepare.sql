@@ -3,8 +3,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: sites_pkey
--- Touches: 2 * result + sites + adopt_ids
+-- Index: none (sites are few beside the forecasts of a range)
+-- Touches: adopt_forecasts + sites + adopt_ids
 -- After: adopt/documents_ids, adopt/forecasts_arrived, adopt/forecasts_rows
 INSERT INTO pg_temp.adopt_forecast_rows (  -- noqa: disable=ST05
     forecast_uuid, site_uuid, timestamp_utc, ml_model_uuid, forecast_version, created_utc, start_utc, resolution_minutes, power_kw,
@@ -116,6 +116,7 @@ CROSS JOIN
     ) AS refused
 LEFT JOIN LATERAL (
     SELECT CASE
+        WHEN refused.reason IS NOT NULL THEN NULL  -- some casts below would fail
         WHEN
             grid.is_whole
             THEN ARRAY(
@@ -145,7 +146,7 @@ LEFT JOIN LATERAL (
             ) AS kw
         FROM (
             SELECT DISTINCT e.name
-            FROM unnest(a.probabilistic_values) AS v (value)
+            FROM unnest(CASE WHEN refused.reason IS NULL THEN a.probabilistic_values END) AS v (value)
             CROSS JOIN LATERAL jsonb_each(v.value) AS e (name, value)
             WHERE e.value <> 'null'
         ) AS k

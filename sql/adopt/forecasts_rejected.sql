@@ -18,7 +18,7 @@
 --   probabilistic_values  text
 --   stored_uuid           uuid
 -- Index: forecasts_key
--- Touches: 3 * adopt_forecast_rows
+-- Touches: adopt_forecasts + adopt_forecast_rows + forecasts (those of the months of the range)
 -- After: adopt/forecasts_arrived, adopt/forecasts_rows
 SELECT
     o.outcome,

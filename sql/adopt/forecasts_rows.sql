@@ -2,7 +2,7 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (a new table)
 -- Touches: none
 CREATE TEMPORARY TABLE IF NOT EXISTS adopt_forecast_rows (
     forecast_uuid uuid NOT NULL,

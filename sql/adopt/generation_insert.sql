@@ -5,7 +5,7 @@
 --   end_utc    timestamptz  the last start
 -- Result: none
 -- Index: generation_pkey
--- Touches: 2 * adopt_generation_rows
+-- Touches: adopt_generation_rows + month_readings
 -- After: adopt/generation_rows
 INSERT INTO generation (site_uuid, start_utc, end_utc, generation_power_kw, created_utc)
 SELECT

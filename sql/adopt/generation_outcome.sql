@@ -11,7 +11,7 @@
 --   source_power_kw  numeric
 --   stored_power_kw  numeric
 -- Index: generation_pkey
--- Touches: 2 * adopt_generation_rows
+-- Touches: adopt_generation_rows + month_readings
 -- After: adopt/generation_rows
 SELECT
     o.outcome,

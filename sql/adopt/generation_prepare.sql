@@ -3,8 +3,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: sites_pkey
--- Touches: 2 * result + sites
+-- Index: none (sites are few beside the readings of a range)
+-- Touches: adopt_generation + sites
 -- After: adopt/generation_arrived, adopt/generation_rows
 INSERT INTO pg_temp.adopt_generation_rows (  -- noqa: disable=ST05
     generation_uuid, site_uuid, start_utc, end_utc, generation_power_kw, created_utc, reason

@@ -14,7 +14,7 @@
 --   created_utc          text
 --   stored_power_kw      double precision
 -- Index: generation_pkey
--- Touches: 2 * adopt_generation_rows
+-- Touches: adopt_generation_rows + month_readings
 -- After: adopt/generation_rows
 SELECT
     CASE

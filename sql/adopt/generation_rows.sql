@@ -2,7 +2,7 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (a new table)
 -- Touches: none
 CREATE TEMPORARY TABLE IF NOT EXISTS adopt_generation_rows (
     generation_uuid uuid,

@@ -2,7 +2,7 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
+-- Index: none (a COPY)
 -- Touches: none
 -- After: adopt/generation_arrived
 COPY pg_temp.adopt_generation (

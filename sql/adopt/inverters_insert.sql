@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: inverters_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO inverters (inverter_uuid, site_uuid, created_utc)
 SELECT

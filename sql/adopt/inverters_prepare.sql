@@ -2,8 +2,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: sites_pkey
--- Touches: 3 * result
+-- Index: none (all rows of both sides)
+-- Touches: adopt_documents + sites
 -- After: adopt/documents_arrived, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason)  -- noqa: disable=ST05
 SELECT

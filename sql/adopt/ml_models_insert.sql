@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: ml_models_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO ml_models (ml_model_uuid, name, version, description, created_utc)
 SELECT

@@ -3,8 +3,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: ml_models_name_version_key
--- Touches: 3 * result
+-- Index: none (all rows of both sides)
+-- Touches: adopt_documents + adopt_documents * adopt_documents + ml_models
 -- After: adopt/documents_arrived, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT

@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: site_group_sites_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO site_group_sites (site_group_uuid, site_uuid, created_utc)
 SELECT

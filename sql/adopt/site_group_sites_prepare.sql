@@ -2,8 +2,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: sites_pkey
--- Touches: 4 * result
+-- Index: none (all rows of both sides)
+-- Touches: adopt_documents + adopt_ids + sites
 -- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, target, reason)  -- noqa: disable=ST05
 SELECT

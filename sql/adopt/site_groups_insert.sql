@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: site_groups_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO site_groups (site_group_uuid, site_group_name, service_level, created_utc)
 SELECT

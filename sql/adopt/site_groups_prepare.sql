@@ -2,8 +2,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: site_groups_site_group_name_key
--- Touches: 3 * result
+-- Index: none (all rows of both sides)
+-- Touches: adopt_documents + site_groups
 -- After: adopt/documents_arrived, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT

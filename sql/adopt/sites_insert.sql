@@ -2,8 +2,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: sites_pkey
--- Touches: 2 * result
+-- Index: sites_pkey, site_history_pkey
+-- Touches: adopt_rows + sites
 -- After: adopt/documents_rows
 INSERT INTO sites (
     site_uuid,

@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: row
 --   last  bigint
--- Index: none
+-- Index: none (all of the temporary table)
 -- Touches: adopt_rows
 -- After: adopt/documents_rows
 WITH c AS (SELECT pg_get_serial_sequence('sites', 'ml_id')::regclass AS counter)

@@ -4,7 +4,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: sites_ml_id_key
--- Touches: 4 * result
+-- Touches: adopt_documents + adopt_ids + 2 * sites
 -- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT
@@ -49,6 +49,9 @@ SELECT
         CASE
             WHEN s.module_capacity_kw IS DISTINCT FROM p.module_capacity_kw THEN 'module_capacity_kw out of range: unknown'
         END,
+        CASE WHEN d.document -> 'country' = 'null' THEN 'its country was not known: uk' END,
+        CASE WHEN d.document -> 'active' = 'null' THEN 'whether it is active was not known: it is' END,
+        CASE WHEN s.ml_id IS NULL THEN 'it had no ml_id: a new one' END,
         CASE WHEN taken.ml_id THEN 'its ml_id is another site''s: a new one' END,
         CASE WHEN s.location_type <> 'site' THEN 'location_type ' || s.location_type || ': a site like any other' END,
         CASE WHEN s.location_metadata IS NOT NULL THEN 'location_metadata has no column here' END,
@@ -112,10 +115,12 @@ CROSS JOIN
 CROSS JOIN
     LATERAL (
         SELECT
-            d.number > 1
-            OR EXISTS (
-                SELECT FROM sites AS o
-                WHERE o.ml_id = s.ml_id AND o.site_uuid <> n.site_uuid
+            s.ml_id IS NOT NULL AND (
+                d.number > 1
+                OR EXISTS (
+                    SELECT FROM sites AS o
+                    WHERE o.ml_id = s.ml_id AND o.site_uuid <> n.site_uuid
+                )
             ) AS ml_id
     ) AS taken
 LEFT JOIN pg_temp.adopt_ids AS c ON c.kind = 'clients' AND c.source_uuid = s.client_uuid;

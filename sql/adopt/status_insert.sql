@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: status_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO status (status_uuid, status, message, created_utc)
 SELECT

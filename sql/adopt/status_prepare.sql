@@ -2,8 +2,8 @@
 --
 -- Parameters: none
 -- Result: none
--- Index: none
--- Touches: 2 * result
+-- Index: none (all of the temporary table)
+-- Touches: adopt_documents
 -- After: adopt/documents_arrived, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason)
 SELECT

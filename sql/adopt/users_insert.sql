@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: users_pkey
--- Touches: 2 * result
+-- Touches: adopt_rows
 -- After: adopt/documents_rows
 INSERT INTO users (user_uuid, email, site_group_uuid, created_utc)
 SELECT

@@ -3,7 +3,7 @@
 -- Parameters: none
 -- Result: none
 -- Index: users_email_key
--- Touches: 4 * result
+-- Touches: adopt_documents + adopt_ids + users
 -- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import sys
+import uuid
 
 import pandas as pd
 import sqlalchemy
@@ -69,8 +70,8 @@ def fill_names(session, sites):
         user = old.UserSQL(email=f"user{number}@example.com", **link)
         session.add(user)
         session.flush()
-        uuid = user.user_uuid if sqlalchemy.__version__ >= "2" else str(user.user_uuid)
-        session.add_all([old.APIRequestSQL(url="/sites", user_uuid=uuid), old.APIRequestSQL(url="/docs")])
+        user_uuid = user.user_uuid if sqlalchemy.__version__ >= "2" else str(user.user_uuid)
+        session.add_all([old.APIRequestSQL(url="/sites", user_uuid=user_uuid), old.APIRequestSQL(url="/docs")])
     session.add(old.StatusSQL(status="ok", message="all is well"))
     session.flush()
     key = "location_uuid" if HAS_LOCATIONS else "site_uuid"
@@ -90,18 +91,22 @@ def fill_generation(session, sites, readings):
 def fill_forecasts(session, sites, forecasts, values):
     for number in range(forecasts):
         timestamp = BEGIN + number * dt.timedelta(hours=6)
-        for site in sites:
-            if HAS_MODELS:
+        if HAS_MODELS:
+            for site in sites:
                 later(session, site, timestamp, values)
-            else:
-                session.add(
-                    old.ForecastSQL(
-                        site_uuid=site,
-                        timestamp_utc=timestamp,
-                        forecast_version="1.0",
-                        forecast_values=[old.ForecastValueSQL(**value) for value in value_rows(timestamp, values)],
-                    )
+        else:
+            made = [
+                old.ForecastSQL(
+                    forecast_uuid=uuid.uuid4(), site_uuid=site, timestamp_utc=timestamp, forecast_version="1.0"
                 )
+                for site in sites
+            ]
+            session.add_all(made)
+            session.flush()
+            rows = [
+                {"forecast_uuid": each.forecast_uuid, **row} for each in made for row in value_rows(timestamp, values)
+            ]
+            session.bulk_insert_mappings(old.ForecastValueSQL, rows)
         session.commit()
 
 
