@@ -1,4 +1,4 @@
-"""The command line: `pvsite-sql migrate | check | queries | demo`."""
+"""The command line: `pvsite-sql migrate | check | adopt | queries | demo`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .session import Call
 try:
     import typer
 
-    from . import cli_queries
+    from . import cli_adopt, cli_queries
     from . import demo as demonstration
 except ModuleNotFoundError as missing:
     if missing.name not in ("typer", "rich"):
@@ -166,6 +166,32 @@ def _print_findings(found: list[Finding]) -> None:
             f"All is well: the schema is that of {checks.packaged_migrations()[-1]}, "
             f"and there are partitions up to {last:%B %Y}."
         )
+
+
+@app.command(short_help="Take over a database that pvsite-datamodel made.")
+def adopt(
+    *,
+    source: Annotated[
+        str, typer.Option("--from", metavar="DSN", help="The database that is taken over. It is only read.")
+    ],
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="A folder for CSV files with the rows that are not stored as they were, one file a table.",
+        ),
+    ] = None,
+    dsn: _Dsn = None,
+) -> None:
+    """Take over a database that pvsite-datamodel 1.0.6 to 1.2.15 made.
+
+    Copies every table, with ids and created_utc; the values of a forecast become one row. What is stored already stays.
+    Can be stopped and run again. Ends with counts and sums of power of both sides, and what was not taken over; exits
+    with 1 if the two sides do not agree.
+    """
+    if not cli_adopt.run(_checked(source), _checked(dsn), rejects):
+        raise typer.Exit(1)
 
 
 queries = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The query files: list, text and plans.")

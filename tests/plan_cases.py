@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from plan_database import forecast, model, site, user
@@ -84,13 +84,134 @@ FORECASTS_STAGED = [
     case(**LAST_RUN, staged=STAGED_FORECASTS.format(later="", which=ONE_RUN)),
 ]
 
-# Without a plan: COPY, CREATE and TRUNCATE.
+ADOPTED_READINGS = """
+    INSERT INTO pg_temp.adopt_generation_rows (site_uuid, start_utc, end_utc, generation_power_kw, created_utc)
+    SELECT g.site_uuid, g.start_utc {later}, g.end_utc {later}, g.generation_power_kw, g.created_utc
+    FROM generation AS g
+    WHERE {which}
+"""
+ADOPTED_FORECASTS = """
+    INSERT INTO pg_temp.adopt_forecast_rows (
+        forecast_uuid, site_uuid, timestamp_utc, ml_model_uuid, forecast_version, created_utc, start_utc,
+        resolution_minutes, power_kw, source_values, source_power_kw
+    )
+    SELECT
+        f.forecast_uuid, f.site_uuid, f.timestamp_utc {later}, f.ml_model_uuid, f.forecast_version, f.created_utc,
+        f.start_utc, f.resolution_minutes, f.power_kw, cardinality(f.power_kw), 0
+    FROM forecasts AS f
+    WHERE {which}
+"""
+ARRIVED_READINGS = """
+    INSERT INTO pg_temp.adopt_generation (site_uuid, start_utc, end_utc, generation_power_kw, created_utc)
+    SELECT g.site_uuid, g.start_utc, g.end_utc, g.generation_power_kw, g.created_utc
+    FROM generation AS g
+    WHERE g.start_utc = '2024-12-31T17:00Z'
+"""
+ARRIVED_FORECASTS = f"""
+    INSERT INTO pg_temp.adopt_forecasts (
+        forecast_uuid, site_uuid, timestamp_utc, forecast_version, created_utc, ml_model_uuids, starts_utc, ends_utc,
+        power_kw
+    )
+    SELECT
+        f.forecast_uuid, f.site_uuid, f.timestamp_utc, f.forecast_version, f.created_utc, ARRAY[f.ml_model_uuid],
+        ARRAY(SELECT f.start_utc + n * interval '1 minute' FROM generate_series(1, 20) AS n),
+        ARRAY(SELECT f.start_utc + (n + 1) * interval '1 minute' FROM generate_series(1, 20) AS n),
+        array_fill(2::double precision, '{{20}}')
+    FROM forecasts AS f
+    WHERE {ONE_RUN}
+"""
+GENERATION_ADOPTED = [
+    case(
+        **NEXT_HOUR,
+        staged=ADOPTED_READINGS.format(later="+ interval '1 hour'", which="g.start_utc = '2024-12-31T17:00Z'"),
+    ),
+    case(**LAST_HOUR, staged=ADOPTED_READINGS.format(later="", which="g.start_utc = '2024-12-31T17:00Z'")),
+    case(
+        **A_MONTH,
+        staged=ADOPTED_READINGS.format(later="", which="g.start_utc >= '2024-06-01' AND g.start_utc < '2024-07-01'"),
+    ),
+]
+FORECASTS_ADOPTED = [
+    case(**NEXT_RUN, staged=ADOPTED_FORECASTS.format(later="+ interval '3 hours'", which=ONE_RUN)),
+    case(**LAST_RUN, staged=ADOPTED_FORECASTS.format(later="", which=ONE_RUN)),
+]
+ADOPTED_KEYS = {
+    "api_request": "uuid",
+    "clients": "client_uuid",
+    "inverters": "inverter_uuid",
+    "ml_models": "ml_model_uuid",
+    "site_group_sites": "site_uuid",
+    "site_groups": "site_group_uuid",
+    "sites": "site_uuid",
+    "status": "status_uuid",
+    "users": "user_uuid",
+}
+
+
+def adopted(table: str, *, new: bool = False, **values: str) -> Case:
+    """Rows of a small table that wait to be stored; new ones are stored under other ids."""
+    key = ADOPTED_KEYS[table]
+    uuid = "gen_random_uuid()" if new else f"t.{key}"
+    without = "- 'ml_id'" if new else ""
+    return case(
+        **values,
+        staged=f"""
+            INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target)
+            SELECT to_jsonb(t), d.id, d.id, to_jsonb(t) {without} || jsonb_build_object('{key}', d.id)
+            FROM (SELECT * FROM {table} LIMIT 100) AS t CROSS JOIN LATERAL (SELECT {uuid} AS id) AS d
+        """,
+    )
+
+
+def arrived(table: str, **values: str) -> Case:
+    """Rows of a small table, as they come."""
+    return case(
+        **values,
+        staged=f"""
+            INSERT INTO pg_temp.adopt_documents (document)
+            SELECT to_jsonb(t) || jsonb_build_object('model_uuid', to_jsonb(t) -> 'ml_model_uuid')
+            FROM {table} AS t LIMIT 100
+        """,
+    )
+
+
+# Without a plan: COPY, CREATE and TRUNCATE. What those of `adopt` do is seen in test_adopt.py.
 UNPLANNED = {
     f"{table}/insert_{step}"
     for table in ("generation", "forecasts")
     for step in ("copy", "stage", "staging", "unstage")
+} | {
+    f"adopt/{table}_{step}"
+    for table, steps in {
+        "documents": ("arrived", "ids", "rows", "stage"),
+        "generation": ("arrived", "rows", "stage"),
+        "forecasts": ("arrived", "rows", "stage"),
+    }.items()
+    for step in steps
 }
+# They run on the tables of another database: test_adopt.py runs each of them and looks at the plans of the big ones.
+ELSEWHERE = "adopt/source_"
 CASES: dict[str, list[Case]] = {
+    **{f"adopt/{table}_prepare": [arrived(table)] for table in ADOPTED_KEYS},
+    **{f"adopt/{table}_insert": [adopted(table)] for table in ADOPTED_KEYS},
+    "adopt/sites_insert": [adopted("sites"), adopted("sites", new=True)],
+    "adopt/sites_numbers": [adopted("sites")],
+    "adopt/documents_compare": [adopted(table, kind=table) for table in ADOPTED_KEYS],
+    "adopt/documents_keep_ids": [adopted("users", kind="users")],
+    "adopt/documents_no_place": [arrived("sites", kind="locations_history")],
+    "adopt/documents_outcome": [adopted("users")],
+    "adopt/documents_rejected": [adopted("users")],
+    "adopt/generation_prepare": [case(staged=ARRIVED_READINGS)],
+    "adopt/generation_insert": GENERATION_ADOPTED,
+    "adopt/generation_outcome": GENERATION_ADOPTED,
+    "adopt/generation_rejected": GENERATION_ADOPTED,
+    "adopt/forecasts_prepare": [case(staged=ARRIVED_FORECASTS)],
+    "adopt/forecasts_insert": FORECASTS_ADOPTED,
+    "adopt/forecasts_outcome": FORECASTS_ADOPTED,
+    "adopt/forecasts_rejected": [
+        replace(each, staged=f"SET LOCAL work_mem = '64MB'; {ARRIVED_FORECASTS}; {each.staged}")  # as adopt.py has it
+        for each in FORECASTS_ADOPTED
+    ],
     "api_requests/create": [case(url="/sites", email="user7@example.com"), case(url="/sites", email="")],
     "api_requests/last_per_user": [case()],
     "api_requests/list_for_user": [

@@ -54,10 +54,15 @@ def slow(server):
 def test_help_names_the_commands_and_the_variables():
     code, out, err = run("--help")
     assert (code, err) == (0, "")
-    for command in ("migrate", "check", "demo"):
+    for command in ("migrate", "check", "adopt", "demo"):
         assert f"\n  {command} " in out
     assert max(map(len, out.splitlines())) <= 80
-    for command, variables in {"check": ["DSN"], "migrate": ["DSN"], "demo": ["DSN", "EMBEDDED"]}.items():
+    for command, variables in {
+        "check": ["DSN"],
+        "migrate": ["DSN"],
+        "adopt": ["DSN"],
+        "demo": ["DSN", "EMBEDDED"],
+    }.items():
         code, out, _ = called(command, "--help")
         assert code == 0
         assert "--dsn" in out

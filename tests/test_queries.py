@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from conftest import conninfo, reading_frame
 from psycopg import pq, sql
+from psycopg.conninfo import make_conninfo
 from pydantic import AwareDatetime
 from pytest_postgresql.executors import NoopExecutor
 
@@ -50,6 +51,7 @@ SHAPED = {
     ("SiteChange", "new_row"): dict[str, Any],
 }
 LONG = {"timestamptz": "timestamp with time zone", "timestamptz[]": "timestamp with time zone[]"}
+OLD = {"locations": ["old_1_2_15.sql"], "sites": ["old_1_0_6.sql", "old_1_0_58.sql"]}
 COPY_FROM = re.compile(r"\s*COPY (?P<table>[\w.]+) \((?P<columns>[^)]+)\) FROM STDIN WITH \(FORMAT binary\);\s*")
 
 
@@ -78,8 +80,24 @@ def ready(migrated: NoopExecutor) -> Iterator[psycopg.Connection]:
         with psycopg.connect(dbname="pvsite_sql_queries", autocommit=True, **access) as connection:
             connection.execute("SELECT ensure_month_partitions('generation', '{2024-06-01}')")
             connection.execute("SELECT ensure_month_partitions('forecasts', '{2024-06-01}')")
+            for schema, files in OLD.items():
+                connection.execute(sql.SQL("CREATE SCHEMA {0}; SET search_path = {0}").format(sql.Identifier(schema)))
+                for file in files:
+                    connection.execute((Path(__file__).parent / "adopt" / file).read_bytes())
             yield connection
         server.execute(sql.SQL("DROP DATABASE {}").format(name))
+
+
+@pytest.fixture(autouse=True)
+def _home(request: pytest.FixtureRequest) -> None:
+    """Lead to the tables that a file is for: our own, or those of the database that is taken over."""
+    if {"ready", "asked"} <= set(request.fixturenames):
+        asked = request.getfixturevalue("asked")
+        request.getfixturevalue("ready").execute(f"SET search_path = {_search_path(asked)}")
+
+
+def _search_path(asked: Query) -> str:
+    return ",".join(OLD) if asked.name.startswith("adopt/source_") else "public"
 
 
 def _type_name(connection: psycopg.Connection, oid: int) -> str:
@@ -193,6 +211,7 @@ VALUES = {
     "uuid": "7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11",
     "uuid[]": "{7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11}",
     "timestamptz": "2024-06-01 12:00+00",
+    "timestamp without time zone": "2024-06-01 12:00",
     "timestamptz[]": '{"2024-06-01 12:00+00"}',
     "date[]": "{2024-06-01}",
     "text": "it's",
@@ -243,7 +262,8 @@ def test_runs_in_psql_as_it_stands(ready, asked, tmp_path):
     if COPY_FROM.fullmatch(asked.statement):  # the rows follow the statement
         script = tmp_path / "with_rows.sql"
         script.write_bytes(asked.path.read_bytes() + b"".join(encode({"nothing": "bigint"}, {"nothing": np.empty(0)})))
-    run_psql(conninfo(ready), *(QUERIES[name].path for name in asked.after), script, **variables)
+    dsn = make_conninfo(conninfo(ready), options=f"-c search_path={_search_path(asked)}")
+    run_psql(dsn, *(QUERIES[name].path for name in asked.after), script, **variables)
 
 
 def test_a_dba_reads_generation_with_psql(repo, dsn, site):

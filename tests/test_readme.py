@@ -18,6 +18,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from adopt.olds import Old
 from commands import COMMAND, surroundings
 from conftest import conninfo, reading_frame
 from psycopg import sql
@@ -139,6 +140,7 @@ SITE = "7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11"  # stands for a site in both files
 PLACEHOLDERS = {
     "postgresql+psycopg://user@host/solar": '"$YOYO_DSN"',
     "postgresql://user@host/solar": '"$DSN"',
+    "postgresql://user@host/old": '"$OLD_DSN"',
     SITE: "$SITE",
     "meter_feed": ROLE,  # roles are the whole server's
 }
@@ -151,7 +153,7 @@ pvsite-sql() {{ {shlex.join(COMMAND)} "$@"; }}
 """
 
 
-def _run(text: str, dsn: str, folder_: Path, site_uuid: UUID | str = SITE) -> str:
+def _run(text: str, dsn: str, folder_: Path, site_uuid: UUID | str = SITE, old_dsn: str = "") -> str:
     """What a block prints in a shell, in a folder with `sql`, `migrations` and `readings.csv`, with psql and Python.
 
     The database is libpq's default, `$DSN`, `$YOYO_DSN` and `$PVSITE_SQL_DSN`; the placeholders are replaced.
@@ -167,6 +169,7 @@ def _run(text: str, dsn: str, folder_: Path, site_uuid: UUID | str = SITE) -> st
     given = {
         "SITE": str(site_uuid),
         "DSN": f"postgresql://?{urlencode(parameters, quote_via=quote)}",
+        "OLD_DSN": old_dsn,
         "YOYO_DSN": migrate.yoyo_uri(dsn),
         "PVSITE_SQL_DSN": dsn,
         "PATH": os.pathsep.join(map(str, programs)),
@@ -192,10 +195,13 @@ def roles(postgresql: psycopg.Connection, groups: None) -> Iterator[None]:
 
 @pytest.mark.parametrize("block", _blocks("bash"), ids=str)
 @pytest.mark.usefixtures("roles")
-def test_the_bash_blocks_run_as_they_stand(block, postgresql, repo, site, tmp_path):
-    """Each by itself, on a migrated database with a site that has readings of June 2024."""
+def test_the_bash_blocks_run_as_they_stand(block, postgresql, empty_database, repo, site, tmp_path):
+    """Each by itself, on a migrated database with a site that has readings of June 2024, beside one that is adopted."""
     repo.generation.insert(reading_frame(site.site_uuid))
-    printed = _run(block.text, conninfo(postgresql), tmp_path, site.site_uuid)
+    Old(empty_database, "1.0.6").fill()
+    printed = _run(block.text, conninfo(postgresql), tmp_path, site.site_uuid, conninfo(empty_database))
+    if "adopt" in block.text:
+        assert "Counts and sums agree" in printed
     if "generation_staging" in block.text:
         assert repo.generation.latest()[site.site_uuid].generation_power_kw == 7.25
     elif "$SITE" in block.text or SITE in block.text:

@@ -1,0 +1,7 @@
+-- Where the rows of a small table of the source wait, as they came.
+--
+-- Parameters: none
+-- Result: none
+-- Index: none (a new table)
+-- Touches: none
+CREATE TEMPORARY TABLE IF NOT EXISTS adopt_documents (document jsonb NOT NULL) ON COMMIT DELETE ROWS;

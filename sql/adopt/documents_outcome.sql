@@ -1,0 +1,22 @@
+-- What became of the rows of a small table: a row is stored if what is stored has everything that it should have.
+--
+-- Parameters: none
+-- Result: row
+--   outcome  text
+--   reason   text
+--   note     text
+--   rows     bigint
+-- Index: none (all of the temporary table)
+-- Touches: adopt_rows
+-- After: adopt/documents_rows
+SELECT
+    CASE
+        WHEN r.reason IS NOT NULL THEN 'rejected'
+        WHEN r.stored @> r.target THEN 'stored'
+        ELSE 'conflict'
+    END AS outcome,
+    r.reason,
+    r.note,
+    count(*) AS rows
+FROM pg_temp.adopt_rows AS r
+GROUP BY outcome, r.reason, r.note;

@@ -1,0 +1,18 @@
+-- Where the forecasts of a range wait, as they came: the values of each in the order of their starts.
+--
+-- Parameters: none
+-- Result: none
+-- Index: none (a new table)
+-- Touches: none
+CREATE TEMPORARY TABLE IF NOT EXISTS adopt_forecasts (
+    forecast_uuid uuid NOT NULL,
+    site_uuid uuid,
+    timestamp_utc timestamptz,
+    forecast_version text,
+    created_utc timestamptz,
+    ml_model_uuids uuid[],
+    starts_utc timestamptz[],
+    ends_utc timestamptz[],
+    power_kw double precision[],
+    probabilistic_values jsonb[]
+) ON COMMIT DELETE ROWS;

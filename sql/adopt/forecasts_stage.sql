@@ -1,0 +1,19 @@
+-- The forecasts of a range, as they come.
+--
+-- Parameters: none
+-- Result: none
+-- Index: none (a COPY)
+-- Touches: none
+-- After: adopt/forecasts_arrived
+COPY pg_temp.adopt_forecasts (
+    forecast_uuid,
+    site_uuid,
+    timestamp_utc,
+    forecast_version,
+    created_utc,
+    ml_model_uuids,
+    starts_utc,
+    ends_utc,
+    power_kw,
+    probabilistic_values
+) FROM STDIN WITH (FORMAT binary);

@@ -1,0 +1,14 @@
+-- Where the readings of a range wait, as they came.
+--
+-- Parameters: none
+-- Result: none
+-- Index: none (a new table)
+-- Touches: none
+CREATE TEMPORARY TABLE IF NOT EXISTS adopt_generation (
+    generation_uuid uuid,
+    site_uuid uuid,
+    start_utc timestamptz,
+    end_utc timestamptz,
+    generation_power_kw double precision,
+    created_utc timestamptz
+) ON COMMIT DELETE ROWS;

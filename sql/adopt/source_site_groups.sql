@@ -1,0 +1,10 @@
+-- Run on the source: the site groups.
+-- A JSON document a row: what a version of the table lacks is simply not in it.
+--
+-- Parameters: none
+-- Result: row
+--   document  jsonb
+-- Index: none (all of the table)
+-- Touches: site_groups
+SELECT to_jsonb(s) AS document
+FROM site_groups AS s;

@@ -1,0 +1,1 @@
+"""Databases of pvsite-datamodel, to be taken over."""

@@ -1,0 +1,665 @@
+"""Taking over databases of pvsite-datamodel: the tables are those that its versions make, see `adopt/`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from adopt.olds import (
+    BEGIN,
+    CLIENT,
+    CREATED,
+    GROUP,
+    LAYOUTS,
+    MODEL,
+    OTHER_GROUP,
+    OTHER_USER,
+    QUARTER,
+    SITES,
+    USER,
+    Old,
+)
+from commands import called, started, until
+from concurrency import BLOCKED
+from conftest import conninfo
+from plan_cases import ELSEWHERE
+from plan_reading import Plan
+
+from pvsite_sql import MlModel, Repository, SchemaOutOfDate, adopt, session
+from pvsite_sql.adopt import adopt as take_over
+from pvsite_sql.errors import PvsiteSqlError
+from pvsite_sql.queries import load, query
+
+NOWHERE = UUID(int=0xBAD)
+
+
+@pytest.fixture
+def target(postgresql):
+    """The database that takes over: not through a pooler, whose connections take no settings."""
+    postgresql.autocommit = True
+    return postgresql
+
+
+@pytest.fixture(params=LAYOUTS)
+def any_old(request, empty_database):
+    old = Old(empty_database, request.param)
+    old.fill()
+    return old
+
+
+@pytest.fixture
+def old(empty_database):
+    filled = Old(empty_database, "1.2.15")
+    filled.fill()
+    return filled
+
+
+def adopted(old, target, *arguments):
+    return called("adopt", "--from", conninfo(old.connection), "--dsn", conninfo(target), *arguments)
+
+
+def report(old, target, **options):
+    return take_over(conninfo(old.connection), conninfo(target), **options)
+
+
+def table(found, name):
+    (one,) = (each for each in found.tables if each.name == name)
+    return one
+
+
+def aware(naive):
+    return naive.replace(tzinfo=UTC)
+
+
+def rows(folder, name):
+    with (folder / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(target):
+    """All rows of all tables, with the transactions that wrote them, and how far the sites' counter is."""
+    names = target.execute(
+        """
+        SELECT c.oid::regclass::text FROM pg_class AS c
+        WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+        """
+    ).fetchall()
+    select = "SELECT t.xmin::text, t.ctid::text, t::text FROM {} AS t ORDER BY 2"
+    found = {name: target.execute(select.format(name).encode()).fetchall() for (name,) in names}
+    return {**found, "counters": target.execute("SELECT sequencename, last_value FROM pg_sequences").fetchall()}
+
+
+def test_all_of_it_arrives(any_old, target):
+    any_old.run("ALTER DATABASE pvsite_sql_bare SET timezone = 'Asia/Tokyo'")  # naive times are UTC, wherever it stands
+    code, out, err = adopted(any_old, target)
+    assert (code, out.splitlines()[-1][:21]) == (0, "Counts and sums agree"), out + err
+    with Repository(conninfo(target), min_size=1) as repo:
+        sites = repo.sites.list()
+        assert [site.site_uuid for site in sites] == SITES
+        assert [site.ml_id for site in sites] == [7, 17, 27]
+        assert [site.client_site_name for site in sites] == ["site 0", "site 1", "site 2"]
+        assert sites[1].capacity_kw == sites[1].inverter_capacity_kw == 4 + 1 / 7
+        assert {site.created_utc for site in sites} == {aware(CREATED)}
+        assert repo.sites.create().ml_id == 28
+        assert [(group.site_group_uuid, group.site_group_name) for group in repo.site_groups.list()] == [
+            (GROUP, "company"),
+            (OTHER_GROUP, "ocf"),
+        ]
+        assert {site.site_uuid for site in repo.sites.list_for_user("b@example.com")} == set(SITES)
+        assert repo.sites.list_for_user("a@example.com") == []
+        assert repo.users.get("a@example.com").user_uuid == USER
+        (taken_over,) = repo.sites.history(SITES[0])
+        assert (taken_over.operation, taken_over.actor) == ("insert", "adopt")
+        assert [len(repo.inverters.list(site_uuid=site)) for site in SITES] == [1, 1, 1]
+        assert repo.status.latest().message == "all is well"
+        readings = repo.generation.read()
+        assert [(reading.site_uuid, reading.start_utc, reading.generation_power_kw) for reading in readings] == [
+            (site, aware(BEGIN + slot * QUARTER), number + slot / 7)
+            for number, site in enumerate(SITES)
+            for slot in range(12)
+        ]
+        assert {(reading.end_utc - reading.start_utc, reading.created_utc) for reading in readings} == {
+            (QUARTER, aware(CREATED))
+        }
+        forecast = repo.forecasts.get(UUID(int=0xF1))
+        assert (forecast.site_uuid, forecast.timestamp_utc) == (SITES[1], aware(BEGIN))
+        assert (forecast.created_utc, forecast.forecast_version) == (aware(CREATED), "1")
+        assert forecast.resolution_minutes == 15
+        assert forecast.power_kw == [0, pytest.approx(1 / 7), None, pytest.approx(3 / 7), pytest.approx(4 / 7)]
+        requests = target.execute("SELECT url, user_uuid FROM api_request ORDER BY url").fetchall()
+        assert requests == [("/docs", None), ("/sites", USER)]
+        if any_old.has_models:
+            assert repo.site_groups.get("company").service_level == 1
+            assert (sites[1].client_uuid, sites[1].asset_type, sites[1].country) == (CLIENT, "wind", "nl")
+            assert [site.active for site in sites] == [True, False, True]
+            assert repo.ml_models.list() == [
+                MlModel(
+                    ml_model_uuid=MODEL,
+                    name="a model",
+                    version="3",
+                    description="No description provided.",
+                    created_utc=aware(CREATED),
+                )
+            ]
+            assert forecast.ml_model_uuid == MODEL
+            assert forecast.probabilistic_levels == ["p10", "p90"]
+            assert forecast.probabilistic_kw[1] == [0, 1, None, 3, 4]
+        else:
+            assert (forecast.ml_model_uuid, forecast.probabilistic_levels) == (None, None)
+            assert {(site.client_uuid, site.asset_type, site.country) for site in sites} == {(None, "pv", "uk")}
+
+
+def test_each_query_for_the_source_is_run(any_old, target, monkeypatch):
+    ran = set()
+    monkeypatch.setattr(session, "query", lambda name: ran.add(name) or query(name))
+    report(any_old, target)
+    tables = any_old.run("SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")
+    small = {f"{ELSEWHERE}{name}" for (name,) in tables if name not in ("generation", "forecasts")} & set(load())
+    big = ("columns", "generation_ranges", "generation", "forecast_totals", "forecast_ranges", "forecasts")
+    assert {name for name in ran if name.startswith(ELSEWHERE)} == small | {ELSEWHERE + name for name in big}
+    assert len(small) >= 7
+
+
+def test_ranges_are_found_by_the_indexes_of_the_source(any_old):
+    any_old.run(
+        "INSERT INTO generation (generation_uuid, {site_uuid}, start_utc, end_utc, generation_power_kw) "
+        f"SELECT gen_random_uuid(), '{SITES[0]}', t, t + interval '1 minute', 1 "
+        "FROM generate_series(timestamp '2024-01-01', '2024-01-20', interval '1 minute') AS t"
+    )
+    any_old.run(
+        "INSERT INTO forecasts (forecast_uuid, {site_uuid}, timestamp_utc, forecast_version) "
+        f"SELECT gen_random_uuid(), '{SITES[0]}', t, '' "
+        "FROM generate_series(timestamp '2024-01-01', '2024-01-20', interval '1 hour') AS t"
+    )
+    any_old.run(
+        "INSERT INTO forecast_values "
+        "(forecast_value_uuid, forecast_uuid, start_utc, end_utc, forecast_power_kw, horizon_minutes) "
+        "SELECT gen_random_uuid(), forecast_uuid, timestamp_utc, timestamp_utc + interval '1 hour', 1, n "
+        "FROM forecasts CROSS JOIN generate_series(1, 50) AS n"
+    )
+    any_old.run("ANALYZE")
+    window = {"start_utc": "2024-01-10", "end_utc": "2024-01-10 02:00"}
+    for name, of in (("generation", "generation"), ("forecasts", "forecast_values")):
+        explain = b"EXPLAIN (FORMAT JSON) " + query(f"adopt/source_{name}").text
+        ((found,),) = any_old.connection.execute(explain, window).fetchall()
+        scans = [node for node in Plan(found[0]["Plan"]).nodes if node.get("Relation Name") == of]
+        assert [node["Node Type"] for node in scans] in (["Index Scan"], ["Bitmap Heap Scan"]), found
+
+
+def test_counts_and_sums_are_those_of_the_source(any_old, target):
+    found = report(any_old, target)
+    assert found.disagreements() == []
+    for name, column in (("generation", "generation_power_kw"), ("forecast_values", "forecast_power_kw")):
+        ((count, power),) = any_old.run(f"SELECT count(*), sum({column}) FROM {name}")
+        assert table(found, name).source_rows == table(found, name).stored_rows == count > 0
+        assert float(table(found, name).stored_power_kw) == pytest.approx(power, rel=1e-6)
+        ((count, power),) = target.execute(f"SELECT count(*), sum({column}) FROM {name}").fetchall()
+        assert count == table(found, name).stored_rows
+        assert power == pytest.approx(float(table(found, name).source_power_kw))
+
+
+def test_a_second_run_changes_nothing(any_old, target):
+    first = report(any_old, target)
+    before = contents(target)
+    assert sum(map(len, before.values())) > 40
+    second = report(any_old, target)
+    assert contents(target) == before
+    assert second.disagreements() == []
+    assert [each.stored_rows for each in second.tables] == [each.stored_rows for each in first.tables]
+    assert {each.inserted for each in second.tables} == {0}
+
+
+def test_what_came_since_is_taken_over_by_the_next_run(old, target):
+    report(old, target)
+    old.reading(SITES[0], BEGIN + timedelta(days=400), 3.5)
+    old.value(old.forecast(UUID(int=0xFF), SITES[0], BEGIN + timedelta(days=400)), BEGIN + timedelta(days=400), 1)
+    found = report(old, target)
+    assert found.disagreements() == []
+    assert {each.name: each.inserted for each in found.tables if each.inserted} == {"generation": 1, "forecasts": 1}
+
+
+def test_ranges_leave_nothing_out(old, target, monkeypatch):
+    monkeypatch.setattr(adopt, "GENERATION_RANGE", 5)
+    monkeypatch.setattr(adopt, "FORECAST_RANGE", 1)
+    old.value(old.forecast(uuid4(), SITES[0], BEGIN + QUARTER), BEGIN, 1)
+    told = []
+    found = report(old, target, progress=lambda *so_far: told.append(so_far))
+    assert found.disagreements() == []
+    assert table(found, "generation").inserted == 36
+    assert [rows for name, rows, _ in told if name == "generation"] == [0, 12, 24, 36]
+    assert [(rows, of) for name, rows, of in told if name == "forecast_values"] == [(0, 0), (0, 0), (12, 13), (13, 13)]
+
+
+@contextmanager
+def held_at(target, lock, query):
+    """Hold a lock of the target; to wait until whoever takes over waits for it, and to let it go."""
+    target.execute("SELECT ensure_month_partitions('generation', '{2024-05-01,2024-06-01}')")
+    target.execute("SELECT ensure_month_partitions('forecasts', '{2024-05-01}')")
+    waiting = f"{BLOCKED} AND query LIKE '/* {query} */%'".encode()
+    with psycopg.connect(conninfo(target)) as other:
+        other.execute(f"LOCK TABLE {lock} IN SHARE MODE".encode())
+        yield lambda: until(lambda: target.execute(waiting).fetchone()[0]), other.rollback
+
+
+@pytest.mark.parametrize(
+    ("lock", "query", "is_there"),
+    [
+        ("sites", "adopt/sites_insert", {"users": 2, "sites": 0, "generation": 0, "forecasts": 0}),
+        ("generation", "adopt/generation_insert", {"users": 2, "sites": 3, "generation": 0, "forecasts": 0}),
+        ("forecasts", "adopt/forecasts_insert", {"users": 2, "sites": 3, "generation": 36, "forecasts": 0}),
+    ],
+)
+def test_a_run_that_was_killed_is_completed_by_the_next(old, target, lock, query, is_there):
+    with (
+        held_at(target, lock, query) as (wait, _),
+        started("adopt", "--from", conninfo(old.connection), "--dsn", conninfo(target)) as child,
+    ):
+        wait()
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    until(lambda: not target.execute(BLOCKED.encode()).fetchone()[0])
+    assert {
+        name: target.execute(f"SELECT count(*) FROM {name}".encode()).fetchone()[0] for name in is_there
+    } == is_there
+    found = report(old, target)
+    assert found.disagreements() == []
+    assert table(found, "generation").stored_rows == 36
+    assert {each.name for each in found.tables if each.inserted} >= {"forecasts", lock}
+
+
+def test_the_source_is_seen_as_it_was_at_the_start(old, target):
+    with (
+        held_at(target, "generation", "adopt/generation_insert") as (wait, release),
+        started("adopt", "--from", conninfo(old.connection), "--dsn", conninfo(target)) as child,
+    ):
+        wait()
+        old.reading(SITES[0], BEGIN - QUARTER, 1)
+        old.run("DELETE FROM forecast_values")
+        release()
+        out, err = child.communicate(timeout=60)
+        assert child.returncode == 0, out + err
+    assert target.execute(
+        "SELECT (SELECT count(*) FROM generation), (SELECT count(*) FROM forecast_values)"
+    ).fetchone() == (
+        36,
+        12,
+    )
+
+
+def test_the_source_needs_to_be_readable_and_nothing_more(old, target):
+    old.run("CREATE ROLE pvsite_sql_adopt_reader LOGIN")
+    try:
+        old.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO pvsite_sql_adopt_reader")
+        source = conninfo(old.connection).replace(f"user={old.connection.info.user}", "user=pvsite_sql_adopt_reader")
+        assert take_over(source, conninfo(target)).disagreements() == []
+    finally:
+        old.run("DROP OWNED BY pvsite_sql_adopt_reader")
+        old.run("DROP ROLE pvsite_sql_adopt_reader")
+
+
+def test_readings_that_have_no_place_are_named(old, target, tmp_path):
+    old.run("ALTER TABLE generation DROP CONSTRAINT generation_location_uuid_fkey")
+    old.run("ALTER TABLE generation ALTER generation_power_kw DROP NOT NULL")
+    site = SITES[0]
+    later = BEGIN + timedelta(days=1)
+    older, newer, equal = (UUID(int=n) for n in (0x10, 0x11, 0x12))
+    old.reading(NOWHERE, later, 1)
+    for power in (float("nan"), float("inf"), None):
+        old.reading(site, later, power)
+        later += QUARTER
+    old.reading(site, later, 1, lasts=-QUARTER)
+    old.reading(site, later, 1, lasts=timedelta(0))
+    for start in ("1969-12-31 23:59", "2100-01-01", "infinity", "-infinity"):
+        old.add(
+            "generation",
+            generation_uuid=uuid4(),
+            site_uuid=site,
+            start_utc=start,
+            end_utc="infinity",
+            generation_power_kw=1,
+        )
+    later += QUARTER
+    old.reading(site, later, 7, generation_uuid=newer, lasts=2 * QUARTER, created_utc=CREATED + QUARTER)
+    old.reading(site, later, 8, generation_uuid=older)
+    old.reading(site, later, 9, generation_uuid=equal, lasts=3 * QUARTER, created_utc=None)
+    code, out, err = adopted(old, target, "--rejects", tmp_path / "rejects")
+    assert code == 0, out + err
+    stored = target.execute(
+        "SELECT generation_power_kw FROM generation WHERE start_utc > %s", [aware(BEGIN + timedelta(hours=3))]
+    )
+    assert stored.fetchall() == [(7,)]
+    rejected = rows(tmp_path / "rejects", "generation")
+    reasons = [each["reason"] for each in rejected]
+    assert {reason: reasons.count(reason) for reason in reasons} == {
+        "its site is not there": 1,
+        "power is missing, NaN or infinite": 3,
+        "does not end after its start": 2,
+        "starts outside of 1970 to 2099": 4,
+        "a newer reading of the same site and start": 2,
+    }
+    assert {UUID(each["generation_uuid"]) for each in rejected if "newer" in each["reason"]} == {older, equal}
+    for reason in set(reasons):
+        assert f"generation: {reasons.count(reason)} rejected: {reason}" in out
+    assert "The rows that are not stored as they were are in" in out
+    adopted(old, target, "--rejects", tmp_path / "rejects")
+    assert len(rows(tmp_path / "rejects", "generation")) == len(rejected)  # not added to
+
+
+def test_a_reading_without_created_utc_is_stored_as_of_now(old, target):
+    old.reading(SITES[0], BEGIN + timedelta(days=1), 1, created_utc=None)
+    for _ in range(2):  # again: it is known by its key
+        found = report(old, target)
+        assert found.disagreements() == []
+        assert dict(table(found, "generation").notes) == {"created_utc was not known: now": 1}
+
+
+def irregular(old):
+    """Forecasts that cannot be stored: the reason of each."""
+    later = BEGIN + timedelta(days=1)
+    minute = timedelta(minutes=1)
+
+    def add(*values, timestamp=later, site=SITES[0], **columns):
+        forecast = old.forecast(uuid4(), site, timestamp, forecast_version=str(uuid4())[:8], **columns)
+        for start, lasts, power, *more in values:
+            old.value(forecast, later + start, power, lasts=lasts, **(more[0] if more else {}))
+        return forecast
+
+    good = (0 * minute, QUARTER, 1.0)
+    old.run("ALTER TABLE forecasts DROP CONSTRAINT forecasts_location_uuid_fkey")
+    old.run("ALTER TABLE forecast_values ALTER forecast_power_kw DROP NOT NULL")
+    other = {"ml_model_uuid": MODEL}
+    return {
+        add(good, site=NOWHERE): "its site is not there",
+        add(good, timestamp="2100-01-01"): "its timestamp is outside of 1970 to 2099",
+        add(good, timestamp="infinity"): "its timestamp is outside of 1970 to 2099",
+        add(): "it has no values",
+        add(good, (QUARTER, QUARTER, 1, other)): "its values are of several models",
+        add(good, (QUARTER, QUARTER, float("nan"))): "a value is missing, NaN or infinite",
+        add(good, (QUARTER, QUARTER, None)): "a value is missing, NaN or infinite",
+        add(good, (QUARTER, QUARTER, 1e39)): "a value is missing, NaN or infinite",
+        add(good, (timedelta(days=30_000), QUARTER, 1)): "a value lies outside of 1970 to 2099",
+        add(good, (QUARTER, -QUARTER, 1)): "a value does not end after its start",
+        add(good, (QUARTER, 2 * QUARTER, 1)): "its values last differently long",
+        add(good, good): "two values have the same start",
+        add((0 * minute, minute / 2, 1)): "its values do not last whole minutes, from 1 to 1440",
+        add((0 * minute, 1441 * minute, 1)): "its values do not last whole minutes, from 1 to 1440",
+        add(good, (minute, QUARTER, 1)): "its values do not lie on one grid",
+        add((0 * minute, minute, 1), (100_000 * minute, minute, 1)): "it has more than 100000 slots",
+        add((*good, {"probabilistic_values": {"p10": "much"}})): "its probabilistic values are not numbers by name",
+        add((*good, {"probabilistic_values": {"p10": 1e300}})): "its probabilistic values are not numbers by name",
+    }
+
+
+def test_forecasts_that_have_no_place_are_named_and_left_out_whole(old, target, tmp_path):
+    reasons = irregular(old)
+    code, out, err = adopted(old, target, "--rejects", tmp_path)
+    assert code == 0, out + err
+    assert target.execute("SELECT count(*) FROM forecasts").fetchone() == (3,)
+    rejected = rows(tmp_path, "forecasts")
+    assert {UUID(each["forecast_uuid"]): each["reason"] for each in rejected} == reasons
+    ((values,),) = old.run("SELECT count(*) FROM forecast_values")
+    assert sum(each["start_utc"] != "" for each in rejected) == values - 12
+    assert "forecasts: 1 rejected: its values are of several models" in out
+    assert "forecast_values: 2 rejected: its values are of several models" in out
+
+
+def test_odd_forecasts_that_have_a_place(old, target):
+    day = BEGIN + timedelta(days=1)
+    long = old.forecast(uuid4(), SITES[0], day, forecast_version="long")
+    old.value(long, day, -1, lasts=timedelta(minutes=1), probabilistic_values={"p10": None, "p2": 1e-300, "p100": 5})
+    old.value(long, day + timedelta(minutes=99_999), 1e-300, lasts=timedelta(minutes=1))
+    daily = old.forecast(uuid4(), SITES[0], day, forecast_version="daily", created_utc=None)
+    for number in range(3):
+        old.value(daily, day + timedelta(days=number), 3.4e38, lasts=timedelta(days=1))
+    found = report(old, target)
+    assert found.disagreements() == []
+    with Repository(conninfo(target), min_size=1) as repo:
+        stored = repo.forecasts.get(long)
+        assert (len(stored.power_kw), stored.power_kw[0], stored.power_kw[-1]) == (100_000, -1, 0)
+        assert stored.probabilistic_levels == ["p2", "p100"]
+        assert (stored.probabilistic_kw[0][0], stored.probabilistic_kw[1][:2]) == (0, [5, None])
+        assert repo.forecasts.get(daily).resolution_minutes == 1440
+
+
+def test_of_two_forecasts_of_one_key_the_newest_is_stored(old, target):
+    newest, oldest, unknown = (UUID(int=n) for n in (0xF10, 0xF11, 0xF12))
+    for forecast, created in ((newest, CREATED + QUARTER), (oldest, CREATED - QUARTER), (unknown, None)):
+        old.value(old.forecast(forecast, SITES[0], BEGIN, created_utc=created), BEGIN, 1, ml_model_uuid=MODEL)
+    found = report(old, target)
+    assert found.disagreements() == []
+    assert dict(table(found, "forecasts").rejected) == {
+        "a newer forecast of the same site, timestamp, model and version": 3
+    }
+    stored = target.execute("SELECT forecast_uuid FROM forecasts WHERE site_uuid = %s", [SITES[0]]).fetchall()
+    assert stored == [(newest,)]
+
+
+def test_values_of_a_forecast_that_is_not_there_do_not_go_unnoticed(old, target):
+    old.run("ALTER TABLE forecast_values DROP CONSTRAINT forecast_values_forecast_uuid_fkey")
+    old.value(NOWHERE, BEGIN, 1)
+    code, out, _ = adopted(old, target)
+    assert code == 1
+    assert "forecast_values: of 13 rows 12 are accounted for." in out
+
+
+def test_what_is_stored_already_stays_and_conflicts_are_named(old, target, tmp_path):
+    with Repository(conninfo(target), min_size=1) as repo:
+        report(old, target)
+        target.execute("UPDATE generation SET generation_power_kw = 99 WHERE site_uuid = %s", [SITES[2]])
+        target.execute("UPDATE forecasts SET created_utc = now() WHERE site_uuid = %s", [SITES[2]])
+        repo.users.set_site_group("a@example.com", site_group_name="ocf")
+        repo.sites.update(SITES[0], tilt=45)
+        before = contents(target)
+        code, out, _ = adopted(old, target, "--rejects", tmp_path)
+        assert code == 1
+        assert contents(target) == before
+    said = out.splitlines()[-1]
+    assert said.startswith(
+        "The two sides do not agree. users: 1 rows are stored already, with other content. sites: 1 rows"
+    )
+    assert "generation: 12 rows are stored already, with other content." in said
+    assert "forecasts: 1 rows are stored already, with other content." in said
+    assert {each["outcome"] for each in rows(tmp_path, "generation")} == {"conflict"}
+    assert {each["stored_power_kw"] for each in rows(tmp_path, "generation")} == {"99.0"}
+    assert len(rows(tmp_path, "forecasts")) == 4  # its values
+    (user,) = rows(tmp_path, "users")
+    assert str(GROUP) in user["document"]
+    assert str(OTHER_GROUP) in user["stored"]
+
+
+def test_names_that_are_there_under_another_id_stand_for_those_that_come(old, target):
+    with Repository(conninfo(target), min_size=1) as repo:
+        group = repo.site_groups.create("ocf")
+        repo.site_groups.create("third")
+        user = repo.users.create("b@example.com", site_group_name="ocf")
+        other = repo.users.create("a@example.com", site_group_name="third")
+        model = repo.ml_models.get_or_create("a model", version="3")
+        client = repo.clients.get_or_create("a client")
+        found = report(old, target)
+        assert {site.site_uuid for site in repo.site_groups.sites("ocf")} == set(SITES)
+        assert repo.sites.get(SITES[1]).client_uuid == client.client_uuid
+        assert repo.forecasts.get(UUID(int=0xF0)).ml_model_uuid == model.ml_model_uuid
+        assert [each.user_uuid for each in repo.site_groups.users("ocf")] == [user.user_uuid]
+        assert repo.site_groups.get("ocf").site_group_uuid == group.site_group_uuid
+    assert target.execute("SELECT user_uuid FROM api_request WHERE url = '/sites'").fetchone() == (other.user_uuid,)
+    # whose group there is another one: nobody is moved
+    assert found.disagreements() == ["users: 1 rows are stored already, with other content."]
+    for name in ("clients", "site_groups", "users", "ml_models"):
+        assert any("under another id" in note for note in table(found, name).notes), name
+    before = contents(target)
+    report(old, target)
+    assert contents(target) == before
+
+
+def test_models_of_one_name_and_version_become_one(old, target):
+    second, nameless = UUID(int=0xD2), UUID(int=0xD3)
+    old.add("ml_model", model_uuid=second, name="a model", version="3", created_utc=CREATED + QUARTER)
+    old.add("ml_model", model_uuid=nameless, name=None, version=None)
+    for number, model in enumerate((second, nameless)):
+        old.value(old.forecast(UUID(int=0xF8 + number), SITES[0], BEGIN + QUARTER), BEGIN, 1, ml_model_uuid=model)
+    found = report(old, target)
+    assert found.disagreements() == []
+    stored = target.execute(
+        "SELECT forecast_uuid, ml_model_uuid FROM forecasts WHERE timestamp_utc = %s", [aware(BEGIN + QUARTER)]
+    )
+    assert dict(stored.fetchall()) == {UUID(int=0xF8): MODEL, UUID(int=0xF9): nameless}
+    assert target.execute("SELECT ml_model_uuid, name, version FROM ml_models ORDER BY 1").fetchall() == [
+        (MODEL, "a model", "3"),
+        (nameless, "", ""),
+    ]
+
+
+def test_sites_are_kept_whatever_is_odd_about_them(old, target, tmp_path):
+    with Repository(conninfo(target), min_size=1) as repo:
+        taken = repo.sites.create()  # ml_id 1
+        twin, far, region = (UUID(int=n) for n in (4, 5, 6))
+        old.add("sites", site_uuid=twin, ml_id=7, active=True, created_utc=CREATED + QUARTER)
+        wrong = {"latitude": 91, "longitude": float("nan"), "tilt": -1, "capacity_kw": -5}
+        old.add("sites", site_uuid=far, ml_id=taken.ml_id, active=True, **wrong)
+        more = {"location_type": "region", "location_metadata": {"name": "north"}, "ml_model_uuid": MODEL}
+        old.add("sites", site_uuid=region, ml_id=100, country=None, active=None, **more)
+        old.add(
+            "location_locations", location_location_uuid=uuid4(), location_parent_uuid=region, location_child_uuid=twin
+        )
+        old.add(
+            "locations_history",
+            location_history_uuid=uuid4(),
+            location_uuid=twin,
+            location_data={"a": 1},
+            operation_type="c",
+        )
+        for _ in range(2):
+            code, out, err = adopted(old, target, "--rejects", tmp_path)
+            assert code == 0, out + err
+            sites = {site.site_uuid: site for site in repo.sites.list()}
+            assert (sites[SITES[0]].ml_id, sites[region].ml_id) == (7, 100)
+            assert {sites[twin].ml_id, sites[far].ml_id} == {101, 102}
+            assert {sites[far].latitude, sites[far].longitude, sites[far].tilt, sites[far].capacity_kw} == {None}
+            assert (sites[region].country, sites[region].active) == ("uk", True)
+    notes = {UUID(json.loads(each["document"])["location_uuid"]): each["note"] for each in rows(tmp_path, "sites")}
+    assert notes[twin] == "its ml_id is another site's: a new one"
+    assert notes[far] == (
+        "tilt out of range: unknown; latitude out of range: unknown; longitude out of range: unknown; "
+        "capacity_kw out of range: unknown; its ml_id is another site's: a new one"
+    )
+    assert notes[region] == (
+        "its country was not known: uk; whether it is active was not known: it is; "
+        "location_type region: a site like any other; location_metadata has no column here; "
+        "ml_model_uuid, the model to be used, has no column here"
+    )
+    for name, why in (
+        ("location_locations", "sites lie in no other sites here"),
+        ("locations_history", "the history of a site begins here with the day that it is taken over"),
+    ):
+        assert f"{name}: 1 rejected: {why}" in out
+        assert [each["outcome"] for each in rows(tmp_path, name)] == ["rejected"]
+
+
+def test_small_rows_that_have_no_place_are_named(old, target, tmp_path):
+    old.run("ALTER TABLE users DROP CONSTRAINT users_location_group_uuid_fkey")
+    old.run("ALTER TABLE inverters DROP CONSTRAINT inverters_location_uuid_fkey")
+    old.run("ALTER TABLE location_group_locations DROP CONSTRAINT location_group_locations_location_uuid_fkey")
+    nobody = uuid4()
+    unnamed = uuid4()
+    old.add("users", user_uuid=nobody, email=None, site_group_uuid=GROUP)
+    old.add("users", user_uuid=uuid4(), email="c@example.com", site_group_uuid=NOWHERE)
+    old.add("site_groups", site_group_uuid=unnamed, site_group_name=None)
+    old.add("site_group_sites", site_group_site_uuid=uuid4(), site_group_uuid=unnamed, site_uuid=SITES[0])
+    old.add("site_group_sites", site_group_site_uuid=uuid4(), site_group_uuid=GROUP, site_uuid=NOWHERE)
+    old.add("inverters", inverter_uuid=uuid4(), site_uuid=NOWHERE)
+    old.add("status", status_uuid=uuid4(), status=None, message="x")
+    old.add("status", status_uuid=uuid4(), status="ok", message=None)
+    old.add("api_request", uuid=uuid4(), url=None)
+    old.add("api_request", uuid=uuid4(), url="/of-nobody", user_uuid=nobody)
+    code, out, err = adopted(old, target, "--rejects", tmp_path)
+    assert code == 0, out + err
+    for said in (
+        "users: 1 rejected: it has no email",
+        "users: 1 rejected: its group is not taken over",
+        "site_groups: 1 rejected: it has no name",
+        "site_group_sites: 1 rejected: its group is not taken over",
+        "site_group_sites: 1 rejected: its site is not there",
+        "inverters: 1 rejected: its site is not there",
+        "status: 1 rejected: it has no status",
+        "status: 1 rejected: it has no message",
+        "api_request: 1 rejected: it has no url",
+        "api_request: 1 stored, but: its user is not taken over: nobody's",
+    ):
+        assert said in out.splitlines()
+    assert len(rows(tmp_path, "users")) == len(rows(tmp_path, "status")) == len(rows(tmp_path, "api_request")) == 2
+    assert not (tmp_path / "generation.csv").exists()
+
+
+def test_tables_and_columns_of_others_are_named(old, target):
+    old.run("CREATE TABLE weather (at timestamp); ALTER TABLE locations ADD COLUMN colour text")
+    old.run("CREATE TABLE alembic_version (version_num varchar(32))")
+    code, out, _ = adopted(old, target)
+    assert (code, "Passed over: table weather, column locations.colour." in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP TABLE forecast_values", "it lacks forecast_values"),
+        ("DROP TABLE location_group_locations", "it lacks location_group_locations"),
+        (
+            "CREATE TABLE sites (a int); CREATE TABLE site_groups (a int); CREATE TABLE site_group_sites (a int)",
+            "both tables, sites and",
+        ),
+        (
+            "ALTER TABLE generation RENAME location_uuid TO place_uuid",
+            "generation has neither site_uuid nor location_uuid",
+        ),
+    ],
+)
+def test_another_database_is_refused(old, target, statement, said):
+    old.run(statement)
+    before = contents(target)
+    with pytest.raises(PvsiteSqlError, match=said):
+        report(old, target)
+    assert contents(target) == before
+
+
+def test_a_database_of_this_package_is_no_source(target):
+    dsn = conninfo(target)
+    code, out, err = called("adopt", "--from", dsn, "--dsn", dsn)
+    assert (code, out) == (1, "")
+    assert "is no database of pvsite-datamodel" in err
+
+
+def test_a_target_without_migrations_is_refused(old, bare):
+    dsn = conninfo(old.connection)
+    with pytest.raises(SchemaOutOfDate, match="pvsite-sql migrate"):
+        take_over(dsn, dsn)
+
+
+def test_an_empty_source_is_taken_over_too(empty_database, target):
+    found = report(Old(empty_database, "1.0.6"), target)
+    assert found.disagreements() == []
+    assert {each.source_rows for each in found.tables} == {0}
+
+
+def test_a_wrong_call_is_told_so(target):
+    code, _, err = called("adopt", "--dsn", conninfo(target))
+    assert (code, "--from" in err) == (2, True)
+    code, _, err = called("adopt", "--from", "nonsense", "--dsn", conninfo(target))
+    assert (code, "The DSN is not one of libpq's" in err) == (2, True)
+
+
+def test_times_are_those_of_utc(old, target):
+    report(old, target)
+    first = target.execute("SELECT min(start_utc) FROM generation").fetchone()[0]
+    assert first == datetime(2024, 5, 31, 22, tzinfo=UTC)
+
+
+def test_the_other_user_is_in_the_other_group(old, target):
+    report(old, target)
+    assert target.execute("SELECT site_group_uuid FROM users WHERE user_uuid = %s", [OTHER_USER]).fetchone() == (
+        OTHER_GROUP,
+    )
