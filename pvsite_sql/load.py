@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from queue import Empty, Queue
@@ -168,7 +168,7 @@ class _Frames:
         self._aside = aside
         self._keys_once = keys_once
 
-    def of(self, names: list[str]) -> Iterator[tuple[pd.DataFrame, int]]:
+    def of(self, names: list[str]) -> Generator[tuple[pd.DataFrame, int], None, None]:
         """Their frames, each with the number of bytes that were read for it."""
         for name in names:
             reader, before = Reader(self._layout, self._known), 0
@@ -199,7 +199,7 @@ class _Frames:
 
 
 @contextmanager
-def _ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
+def _ahead(items: Generator[_Item, None, None]) -> Iterator[Iterator[_Item]]:
     """The same items, of which another thread makes the next ones while this one is at work."""
     made: Queue[tuple[_Item | None, BaseException | None]] = Queue(1)
     left = Event()
@@ -207,10 +207,11 @@ def _ahead(items: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
     def make() -> None:
         error: BaseException | None = None
         try:
-            for item in items:
-                made.put((item, None))
-                if left.is_set():
-                    return
+            with closing(items):
+                for item in items:
+                    made.put((item, None))
+                    if left.is_set():
+                        return
         except BaseException as raised:  # noqa: BLE001  raised again by the other thread
             error = raised
         made.put((None, error))

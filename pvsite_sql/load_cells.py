@@ -108,10 +108,11 @@ class Reader:
             later = self._localized(moments, naive, first=False)
             moments = self._localized(moments, naive, first=True)
             twice = np.asarray(moments.notna() & (moments != later))
-            gone = dict.fromkeys(np.flatnonzero(moments.isna()).tolist(), f"a time that clocks in {zone} pass over")
-            bad = gone | bad
+            gone = np.flatnonzero(moments.isna()).tolist()
+            bad = {code: _refused(f"a time that clocks in {zone} pass over", str(uniques[code])) for code in gone} | bad
             if self._layout.ambiguous == "error":
-                bad |= dict.fromkeys(np.flatnonzero(twice).tolist(), f"a time that clocks in {zone} show twice")
+                for code in np.flatnonzero(twice).tolist():
+                    bad[code] = _refused(f"a time that clocks in {zone} show twice", str(uniques[code]))
         times = _taken(later if self._layout.ambiguous == "later" else moments, codes)
         if self._layout.ambiguous == "order" and twice.any():
             second = np.zeros(len(times), bool)

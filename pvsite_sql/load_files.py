@@ -107,9 +107,9 @@ def batches(file: str, layout: Layout) -> Iterator[Batch]:
                 yield from _of_parquet(file, layout)
             elif magic.startswith(_GZIP):
                 unzipped: Any = stack.enter_context(gzip.open(stream))
-                yield from _of_csv(unzipped, stream, shown, layout)
+                yield from _of_csv(stack.enter_context(_text(unzipped, layout)), stream, shown, layout)
             else:
-                yield from _of_csv(stream, stream, shown, layout)
+                yield from _of_csv(stack.enter_context(_text(stream, layout)), stream, shown, layout)
         except (OSError, EOFError, zlib.error) as error:
             raise PvsiteSqlError(f"{shown} cannot be read: {error}") from error
         except UnicodeError as error:
@@ -121,11 +121,15 @@ def shown_name(file: str) -> str:
     return "standard input" if file == STANDARD_INPUT else file
 
 
-def _of_csv(stream: IO[bytes], raw: io.BufferedReader, file: str, layout: Layout) -> Iterator[Batch]:
-    encoding = "utf-8-sig" if codecs.lookup(layout.encoding).name == "utf-8" else layout.encoding
-    # bytes that are not of the encoding only matter where a cell is asked for, and go into rejects as they are
-    errors = "surrogateescape" if encoding == "utf-8-sig" else "strict"
-    text = io.TextIOWrapper(stream, encoding, errors=errors, newline="")
+def _text(stream: IO[bytes], layout: Layout) -> IO[str]:
+    """Its text, with the ends of lines as they are."""
+    if codecs.lookup(layout.encoding).name != "utf-8":
+        return io.TextIOWrapper(stream, layout.encoding, newline="")
+    # bytes that are no UTF-8 only matter in a cell that is asked for, and are rejected as they are
+    return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _of_csv(text: IO[str], raw: io.BufferedReader, file: str, layout: Layout) -> Iterator[Batch]:
     reader = csv.reader(text, delimiter=layout.separator, strict=True)
     header: list[str] = []
     try:
@@ -258,7 +262,9 @@ def _cells(column: Any, name: str, file: str) -> Cells:
         texts = np.array([*(str(UUID(bytes=value)) for value in encoded.dictionary.to_pylist()), ""], object)
         codes = encoded.indices.fill_null(len(texts) - 1).to_numpy()
         return list(texts[codes])
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+    if any(
+        of(kind) for of in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    ):
         return ["" if text is None else text for text in column.to_pylist()]
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
