@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from . import load as loads
 from .cli_dsn import Dsn, checked, fail
+from .errors import InvalidInput
 from .generation import OnConflict
 from .inputs import as_uuid
 from .limits import CallLimits, Limits
@@ -29,12 +30,16 @@ _LIMITS = Limits(bulk=CallLimits(statement_s=0, lock_s=60, idle_s=0))  # what ma
 def load(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", show_default=False, help="CSV (gzip too) or Parquet; a folder of them; -"),
+        typer.Argument(
+            metavar="FILE",
+            show_default=False,
+            help="CSV, also gzipped, or Parquet; a folder of them; - is standard input.",
+        ),
     ],
     *,
     site: Annotated[str | None, typer.Option(metavar="UUID", help="The site of all rows.")] = None,
     site_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Else, the column of sites' uuids. [default: site_uuid]")
+        str | None, typer.Option(metavar="NAME", help="The column of the sites' uuids. [default: site_uuid]")
     ] = None,
     time_column: Annotated[
         str, typer.Option(metavar="NAME", help="The column of the times that readings start at.")
@@ -44,11 +49,11 @@ def load(
         typer.Option(metavar="NAME", help="That of the times they end at. [default: end_utc where a file has it]"),
     ] = None,
     power_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="[default: power_kw or generation_power_kw]")
+        str | None, typer.Option(metavar="NAME", help="That of the power. [default: power_kw or generation_power_kw]")
     ] = None,
     unit: Annotated[Unit, typer.Option(help="Of the power.")] = "kW",
     interval: Annotated[
-        float, typer.Option(metavar="MINUTES", min=0, help="How long a reading lasts where no column says its end.")
+        float, typer.Option(metavar="MINUTES", help="How long a reading lasts where no column says its end.")
     ] = 5,
     timezone: Annotated[
         str, typer.Option(metavar="ZONE", help="Of times without a UTC offset, such as Europe/London.")
@@ -99,24 +104,29 @@ def load(
     conninfo = checked(dsn)
     if site is not None and site_column is not None:
         fail("--site is for files without a column of sites: give it or --site-column.", 2)
-    layout = Layout(
-        site_uuid=None if site is None else as_uuid(site, "--site"),
-        site_column=site_column or "site_uuid",
-        time_column=time_column,
-        end_column=end_column,
-        power_column=power_column,
-        timezone=timezone,
-        ambiguous=ambiguous,
-        time_format=time_format,
-        unit=unit,
-        separator="\t" if separator == "tab" else separator,
-        decimal=decimal,
-        encoding=encoding,
-    )
+    try:
+        layout = Layout(
+            site_uuid=None if site is None else as_uuid(site, "site"),
+            site_column=site_column or "site_uuid",
+            time_column=time_column,
+            end_column=end_column,
+            power_column=power_column,
+            timezone=timezone,
+            ambiguous=ambiguous,
+            time_format=time_format,
+            unit=unit,
+            separator="\t" if separator == "tab" else separator,
+            decimal=decimal,
+            encoding=encoding,
+        )
+    except InvalidInput as error:
+        fail(f"--{(error.column or '').replace('_', '-')}: {error.reason}", 2)
     try:
         lasts = timedelta(minutes=interval)
-    except (ValueError, OverflowError):
-        fail(f"--interval takes minutes, not {interval}.", 2)
+    except (ValueError, OverflowError):  # nan, inf
+        lasts = timedelta(0)
+    if lasts <= timedelta(0):
+        fail(f"--interval: minutes above zero are wanted, not {interval}", 2)
     psycopg.connect(conninfo).close()  # a pool would not say soon that there is none
     told: Callable[[str, loads.LoadResult], object] | None = None
     if each:

@@ -133,7 +133,7 @@ class Reader:
         odd |= np.asarray(moments.isna())
         bad = {code: _refused("not a time", texts[code]) for code in np.flatnonzero(odd).tolist()}
         if given:
-            naive = np.full(len(texts), "%z" not in given)
+            naive = np.full(len(texts), "%z" not in given.lower())
         elif self._layout.timezone == "UTC":
             naive = np.zeros(len(texts), bool)
         else:

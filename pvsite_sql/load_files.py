@@ -155,7 +155,7 @@ def _of_csv(text: IO[str], raw: io.BufferedReader, file: str, layout: Layout) ->
             with collector_paused():
                 rows = _rows(read, len(lines), before, file)
                 numbers = _lines(rows, before)
-                unreadable, whole = _told_apart(rows, numbers, len(header))
+                unreadable, whole = _told_apart(rows, numbers, len(header), layout.separator)
                 cells = {key: [rows[position][place] for position in whole] for key, place in places.items()}
             numbers = numbers[whole]
             before += read.line_num
@@ -204,7 +204,9 @@ def _lines(rows: list[list[str]], before: int) -> Array:
     return lines
 
 
-def _told_apart(rows: list[list[str]], numbers: Array, width: int) -> tuple[list[tuple[int, str]], list[int]]:
+def _told_apart(
+    rows: list[list[str]], numbers: Array, width: int, separator: str
+) -> tuple[list[tuple[int, str]], list[int]]:
     """The lines with too few or too many fields, and the positions of the other rows; blank ones are neither."""
     unreadable, whole = [], []
     for position, row in enumerate(rows):
@@ -214,7 +216,8 @@ def _told_apart(rows: list[list[str]], numbers: Array, width: int) -> tuple[list
             whole.append(position)
         else:
             fields = f"{len(row)} field{'s' * (len(row) > 1)}"
-            unreadable.append((int(numbers[position]), f"{fields} where the header has {width}"))
+            said = f"{fields} where the header has {width}: {separator.join(row)!r}"
+            unreadable.append((int(numbers[position]), said))
     return unreadable, whole
 
 

@@ -9,6 +9,8 @@ from typing import Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import pandas as pd
+
 from .errors import InvalidInput
 
 __all__ = ["Ambiguous", "Layout", "Unit"]
@@ -37,7 +39,7 @@ class Layout:
         encoding: of a CSV file; a byte order mark is passed over.
 
     Raises:
-        InvalidInput: an unknown time zone, unit, rule, encoding or sign.
+        InvalidInput: an unknown time zone, format, unit, rule, encoding or sign.
     """
 
     site_uuid: UUID | None = None
@@ -67,10 +69,20 @@ class Layout:
             codecs.lookup(self.encoding)
         except LookupError:
             raise InvalidInput(f"no known encoding: {self.encoding!r}", column="encoding") from None
+        if self.time_format is not None:
+            self._check_time_format(self.time_format)
         if len(self.separator) != 1 or self.separator in '"\r\n':
             raise InvalidInput(f"one character is wanted, not {self.separator!r}", column="separator")
         if self.separator == self.decimal:
             raise InvalidInput("the same as the decimal sign", column="separator")
+
+    def _check_time_format(self, given: str) -> None:
+        try:
+            if "%" not in given:  # to pandas, "mixed" is one, and takes 1.2. for the 2nd of January
+                raise ValueError
+            pd.to_datetime(["-"], format=given, errors="coerce")
+        except ValueError:
+            raise InvalidInput(f"no format such as '%d.%m.%Y %H:%M': {given!r}", column="time_format") from None
 
     def chosen(self, header: Sequence[str], file: str) -> dict[str, str]:
         """The columns of a file that are read, by the field of a reading that they hold.

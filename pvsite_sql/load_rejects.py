@@ -18,6 +18,8 @@ from .load_layout import Layout
 
 __all__ = ["Rejects"]
 
+_SHOWN = 200
+
 
 class Rejects:
     """A CSV file of rows that cannot be stored, or none.
@@ -40,6 +42,7 @@ class Rejects:
         self._layout = layout
         self._file: IO[str] | None = None
         self._writer: Any = None
+        self._fields: list[str] | None = None
         self._begun = False
         self._kept: int | None = None
         if path is not None and Path(path).exists():
@@ -59,7 +62,7 @@ class Rejects:
         """Put rows of a batch aside, with the column and the reason of each, and its lines that are no rows.
 
         Raises:
-            InvalidInput: there is no file for them; names the first one.
+            InvalidInput: there is no file for them; names the first one. Or their columns are not those of the others.
         """
         bad = [
             (int(batch.numbers[row]), f"{batch.columns.get(key, key)}: {reason}", row)
@@ -69,12 +72,16 @@ class Rejects:
         bad.sort()
         if self._file is None:
             number, reason, _ = bad[0]
-            raise InvalidInput(f"{name}, {batch.numbered} {number}: {reason}")
+            said = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]}..."
+            raise InvalidInput(f"{name}, {batch.numbered} {number}: {said}")
         with _explained():
             self._begin()
-            if self._writer is None:
+            if self._fields is None:
+                self._fields = list(batch.columns)
                 self._writer = csv.writer(self._file, delimiter=self._layout.separator, lineterminator="\n")
                 self._writer.writerow(["file", "line", "reason", *batch.columns.values()])
+            if list(batch.columns) != self._fields:
+                raise InvalidInput(f"{name} has other columns than the rejected rows before: load it by itself")
             cells = batch.cells.values()
             for number, reason, row in bad:
                 self._writer.writerow([name, number, reason, *(_text(each, row) for each in cells if row >= 0)])

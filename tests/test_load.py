@@ -196,6 +196,25 @@ def test_times_that_clocks_show_twice_or_never_are_named(repo, site, dsn, tmp_pa
     assert stored(repo) == []
 
 
+@pytest.mark.parametrize(
+    ("time", "time_format"),
+    [
+        ("2024-06-01 12:00:00Z", None),
+        ("2024-06-01T13:00+01", None),
+        ("20240601T1730+0530", None),
+        ("2024-06-01 05:00", None),
+        ("1.6.2024 13:00 +0100", "%d.%m.%Y %H:%M %z"),
+        ("1.6.2024 12:00 UTC", "%d.%m.%Y %H:%M %Z"),
+        ("1.6.2024 05:00", "%d.%m.%Y %H:%M"),
+    ],
+)
+def test_the_zone_is_that_of_times_without_an_offset(repo, site, dsn, tmp_path, time, time_format):
+    file = written(tmp_path / "a.csv", of_site(site, [(time, 1)]))
+    options = ("--timezone", "America/Phoenix", *(["--time-format", time_format] if time_format else []))
+    assert loaded(dsn, file, *options) == (0, counts(inserted=1), "")
+    assert [start for start, _, _ in stored(repo)] == [NOON]
+
+
 BAD = [
     ("SITE,2024-06-01,1.5\n", None),
     ("SITE,2024-06-02,\n", "power_kw: no value"),
@@ -220,9 +239,9 @@ BAD = [
     (",2024-06-02,1.5\n", "site_uuid: no value"),
     ("4711,2024-06-02,1.5\n", "site_uuid: not a uuid: '4711'"),
     (f"{UNKNOWN},2024-06-02,1.5\n", "site_uuid: no site has this uuid"),
-    ("SITE,2024-06-02\n", "2 fields where the header has 3"),
-    ("SITE,2024-06-02,1,5\n", "4 fields where the header has 3"),
-    ("SITE\n", "1 field where the header has 3"),
+    ("SITE,2024-06-02\n", "2 fields where the header has 3: 'SITE,2024-06-02'"),
+    ("SITE,2024-06-02,1,5\n", "4 fields where the header has 3: 'SITE,2024-06-02,1,5'"),
+    ("SITE\n", "1 field where the header has 3: 'SITE'"),
     ("SITE,2024-06-03,1.5\n", None),
 ]
 
@@ -234,7 +253,8 @@ def bad_file(site, tmp_path):
         given = row.replace("SITE", str(site.site_uuid))
         if reason is not None:
             cells = given.rstrip("\n").split(",") if "field" not in reason else []
-            rejects.append([str(text.count("\n") + 1), reason, *cells])
+            said = reason.replace("SITE", str(site.site_uuid))
+            rejects.append([str(text.count("\n") + 1), said, *cells])
         text += given
     return written(tmp_path / "bad.csv", text), rejects
 
@@ -270,7 +290,8 @@ def test_the_first_bad_row_ends_a_load_and_nothing_is_stored(repo, site, dsn, tm
             continue
         good = [(f"2024-06-01T00:{minute:02}", 1) for minute in range(30)]
         file = written(tmp_path / "a.csv", of_site(site, good) + row.replace("SITE", str(site.site_uuid)) + "\n,,x\n")
-        assert loaded(dsn, file) == (1, "", f"{file}, line 32: {reason}\n")
+        said = reason.replace("SITE", str(site.site_uuid))
+        assert loaded(dsn, file) == (1, "", f"{file}, line 32: {said}\n")
     assert stored(repo) == []
 
 
@@ -335,6 +356,20 @@ def test_rejects_that_cannot_be_written(site, dsn, tmp_path):
     code, out, err = loaded(dsn, file, "--rejects", tmp_path)
     assert (code, out) == (1, "")
     assert err.startswith("the rejected rows cannot be written: ")
+
+
+def test_rejects_of_files_that_have_other_columns_do_not_mix(repo, site, dsn, tmp_path):
+    one = written(tmp_path / "1.csv", of_site(site, [("2024-06-01", 1), ("x", 1)]))
+    row = f"{site.site_uuid},2024-06-01,2024-06-02,"
+    two = written(tmp_path / "2.csv", f"site_uuid,start_utc,end_utc,power_kw\n{row}1\n")
+    rejects = tmp_path / "r.csv"
+    options = ("--on-conflict", "update", "--rejects", rejects)
+    assert loaded(dsn, one, two, *options) == (0, counts(inserted=1, updated=1, rejected=1), "")
+    written(two, f"site_uuid,start_utc,end_utc,power_kw\n{row}x\n")
+    said = f"{two} has other columns than the rejected rows before: load it by itself (1 of 2 files is stored: {one})\n"
+    assert loaded(dsn, one, two, *options, "--each")[::2] == (1, said)
+    assert len(rejects.read_text().splitlines()) == 2
+    assert stored(repo) == [(NOON.replace(hour=0), 1.0, 5.0)]
 
 
 @pytest.mark.parametrize(
@@ -541,13 +576,16 @@ def test_headers_without_rows_are_no_error(dsn, tmp_path):
     [
         (["nowhere.csv"], 1, "there is no file nowhere.csv"),
         (["."], 1, ". has no files that end with .csv, .csv.gz or .parquet"),
-        (["-", "--timezone", "Mars"], 1, "timezone: no time zone such as Europe/London: 'Mars'"),
-        (["-", "--timezone", "Europe"], 1, "timezone: no time zone such as Europe/London: 'Europe'"),
-        (["-", "--separator", ";;"], 1, "separator: one character is wanted, not ';;'"),
-        (["-", "--decimal", ","], 1, "separator: the same as the decimal sign"),
-        (["-", "--decimal", "x"], 1, "decimal: . or ,, not 'x'"),
-        (["-", "--encoding", "morse"], 1, "encoding: no known encoding: 'morse'"),
-        (["-", "--site", "x"], 1, "--site: not a uuid: 'x'"),
+        (["-", "--timezone", "Mars"], 2, "--timezone: no time zone such as Europe/London: 'Mars'\n"),
+        (["-", "--timezone", "Europe"], 2, "--timezone: no time zone such as Europe/London: 'Europe'\n"),
+        (["-", "--time-format", "mixed"], 2, "--time-format: no format such as '%d.%m.%Y %H:%M': 'mixed'\n"),
+        (["-", "--time-format", "%Q"], 2, "--time-format: no format such as '%d.%m.%Y %H:%M': '%Q'\n"),
+        (["-", "--separator", ";;"], 2, "--separator: one character is wanted, not ';;'\n"),
+        (["-", "--decimal", ","], 2, "--separator: the same as the decimal sign\n"),
+        (["-", "--decimal", "x"], 2, "--decimal: . or ,, not 'x'\n"),
+        (["-", "--encoding", "morse"], 2, "--encoding: no known encoding: 'morse'\n"),
+        (["-", "--site", "x"], 2, "--site: not a uuid: 'x'\n"),
+        (["-", "--interval", "0"], 2, "--interval: minutes above zero are wanted, not 0"),
         (["-", "--site", str(UNKNOWN), "--site-column", "s"], 2, "give it or --site-column"),
         (["-", "--interval", "nan"], 2, "--interval"),
         (["-", "--unit", "kWh"], 2, "'kWh' is not one of 'W', 'kW', 'MW'"),
@@ -558,13 +596,6 @@ def test_options_that_cannot_be(dsn, tmp_path, options, code, said):
     ended, out, err = loaded(dsn, *options, cwd=tmp_path)
     assert (ended, out) == (code, "")
     assert said in err
-
-
-def test_an_interval_of_nothing(site, dsn, tmp_path):
-    file = written(tmp_path / "a.csv", of_site(site, [("2024-06-01", 1)]))
-    code, _, err = loaded(dsn, file, "--interval", "0")
-    assert code == 1
-    assert "above zero" in err
 
 
 def test_a_database_that_lacks_migrations(empty_dsn, tmp_path):
