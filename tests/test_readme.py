@@ -196,7 +196,9 @@ def test_the_bash_blocks_run_as_they_stand(block, postgresql, repo, site, tmp_pa
     """Each by itself, on a migrated database with a site that has readings of June 2024."""
     repo.generation.insert(reading_frame(site.site_uuid))
     printed = _run(block.text, conninfo(postgresql), tmp_path, site.site_uuid)
-    if "generation_staging" in block.text:
+    if beside := re.findall(r"^ *(?:cat|--rejects) .*  # (.+)$", block.text, re.MULTILINE):
+        assert [line for line in printed.splitlines() if line in beside] == beside
+    elif "generation_staging" in block.text:
         assert repo.generation.latest()[site.site_uuid].generation_power_kw == 7.25
     elif "$SITE" in block.text or SITE in block.text:
         assert str(site.site_uuid) in printed
