@@ -1,4 +1,4 @@
-"""The command line: `pvsite-sql migrate | check | adopt | queries | demo`."""
+"""The command line: `pvsite-sql migrate | check | load | adopt | queries | demo`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from .session import Call
 try:
     import typer
 
-    from . import cli_adopt, cli_queries
+    from . import cli_adopt, cli_load, cli_queries
     from . import demo as demonstration
+    from .cli_dsn import Dsn, checked, fail
 except ModuleNotFoundError as missing:
     if missing.name not in ("typer", "rich"):
         raise
@@ -45,16 +46,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_Dsn = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DSN",
-        envvar="PVSITE_SQL_DSN",
-        help="The database, as libpq takes it: postgresql://user@host/name or 'host=... dbname=...'; "
-        "'' takes PGHOST, PGSERVICE and the like.",
-    ),
-]
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it so
@@ -88,7 +79,7 @@ def migrate(
     wait_s: Annotated[
         float, typer.Option("--wait", metavar="SECONDS", min=0, help="For another migrator that is at work.")
     ] = 60.0,
-    dsn: _Dsn = None,
+    dsn: Dsn = None,
 ) -> None:
     """Apply the migrations that the database lacks, and make the partitions of this month and the next three.
 
@@ -96,7 +87,7 @@ def migrate(
     would keep others waiting is taken back and tried again. After the last attempt it says who was in the way. A
     migration is applied whole or not at all; after a kill, run it again.
     """
-    conninfo = _checked(dsn)
+    conninfo = checked(dsn)
     patience = migrations.Patience(lock_timeout_s, attempts, wait_s, report=lambda said: typer.echo(said, err=True))
     applied = migrations.apply(conninfo, patience)
     for migration in applied:
@@ -119,7 +110,7 @@ def check(
             "--timeout", metavar="SECONDS", min=0, max=86400, help="For the look for rows without a site; 0: no look."
         ),
     ] = checks.ORPHANS_TIMEOUT_S,
-    dsn: _Dsn = None,
+    dsn: Dsn = None,
 ) -> None:
     """Hold a database against what this version of the package expects, and say how to mend what is amiss.
 
@@ -130,7 +121,7 @@ def check(
     Exit codes: 0: all is well, or there is nothing but information. 1: an error or a warning was found (no connection
     is one). 2: wrong use, nothing was looked at. To Nagios and the like these are OK, WARNING and CRITICAL.
     """
-    conninfo = _checked(dsn)
+    conninfo = checked(dsn)
     if "PGCONNECT_TIMEOUT" not in os.environ:
         patient: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, **conninfo_to_dict(conninfo)}
         conninfo = make_conninfo(**patient)
@@ -182,7 +173,7 @@ def adopt(
             help="A folder for CSV files with the rows that are not stored as they were, one file a table.",
         ),
     ] = None,
-    dsn: _Dsn = None,
+    dsn: Dsn = None,
 ) -> None:
     """Take over a database that pvsite-datamodel 1.0.6 to 1.2.15 made.
 
@@ -190,9 +181,11 @@ def adopt(
     Can be stopped and run again. Ends with counts and sums of power of both sides, and what was not taken over; exits
     with 1 if the two sides do not agree.
     """
-    if not cli_adopt.run(_checked(source), _checked(dsn), rejects):
+    if not cli_adopt.run(checked(source), checked(dsn), rejects):
         raise typer.Exit(1)
 
+
+app.command(short_help="Store the readings of CSV and Parquet files.")(cli_load.load)
 
 queries = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The query files: list, text and plans.")
 app.add_typer(queries, name="queries")
@@ -212,13 +205,13 @@ def explain(
     timeout_s: Annotated[
         int, typer.Option("--timeout", metavar="SECONDS", min=0, help="For each statement; 0: none.")
     ] = 60,
-    dsn: _Dsn = None,
+    dsn: Dsn = None,
 ) -> None:
     """Print the plan that a server makes for a query file, after the files that have to run before it.
 
     All happens in a transaction that is rolled back; with --analyze a sequence may skip a number all the same.
     """
-    conninfo = _checked(dsn)
+    conninfo = checked(dsn)
     options = f"{conninfo_to_dict(conninfo).get('options', '')} -c statement_timeout={timeout_s}s"
     cli_queries.explain(make_conninfo(conninfo, options=options.strip()), name, parameters or [], analyze=analyze)
 
@@ -251,7 +244,7 @@ def demo(
     if dsn is None and not os.environ.get("PVSITE_SQL_EMBEDDED"):
         dsn = os.environ.get("PVSITE_SQL_DSN") or None
     if dsn is not None:
-        _checked(dsn)
+        checked(dsn)
     demonstration.run(dsn, output=output, keep=keep)
 
 
@@ -270,32 +263,17 @@ def main() -> None:
     try:
         app(prog_name="pvsite-sql")
     except (PvsiteSqlError, psycopg.Error) as error:
-        _fail(_sentence(error), 1)
+        fail(_sentence(error), 1)
     finally:
         if signals:
             sys.exit(128 + signals[0])
 
 
-def _checked(dsn: str | None) -> str:
-    if dsn is None:
-        _fail("No database is named: give --dsn, or set PVSITE_SQL_DSN.", 2)
-    try:
-        conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:  # whose text may show the password
-        _fail("The DSN is not one of libpq's, such as postgresql://user@host/name or 'host=... dbname=...'.", 2)
-    return dsn
-
-
 def _sentence(error: Exception) -> str:
     said = str(error).strip()
     if isinstance(error, psycopg.Error):
-        said = " ".join([error.diag.message_primary or " ".join(said.split()), *getattr(error, "__notes__", ())])
-    return said or type(error).__name__
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    typer.echo(sentence, err=True)
-    sys.exit(code)
+        said = error.diag.message_primary or " ".join(said.split())
+    return " ".join([said or type(error).__name__, *getattr(error, "__notes__", ())])
 
 
 if __name__ == "__main__":

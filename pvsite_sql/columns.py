@@ -62,7 +62,7 @@ def refuse(bad: Array, column: str, reason: str) -> None:
     """
     if bad.any():
         rows = np.flatnonzero(bad)
-        raise InvalidInput(reason, column=column, rows=rows[:SHOWN].tolist(), count=len(rows))
+        raise InvalidInput(reason, column=column, rows=rows[:SHOWN].tolist(), count=len(rows), all_rows=rows.tolist())
 
 
 def each_unique(

@@ -36,6 +36,7 @@ class InvalidInput(PvsiteSqlError, ValueError):
         rows: the positions (from 0) of the first offending rows of the frame.
         count: how many rows offend.
         frame: the position (from 0) of the frame in an iterable of frames, None where there is but one.
+        all_rows: the positions of all the offending rows.
     """
 
     def __init__(
@@ -46,12 +47,14 @@ class InvalidInput(PvsiteSqlError, ValueError):
         rows: Sequence[int] = (),
         count: int | None = None,
         frame: int | None = None,
+        all_rows: Sequence[int] | None = None,
     ) -> None:
         self.reason = reason
         self.column = column
         self.rows = tuple(rows)
         self.count = len(self.rows) if count is None else count
         self.frame = frame
+        self.all_rows = self.rows if all_rows is None else all_rows
         super().__init__(reason)
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -25,7 +26,7 @@ from .columns import (
 from .copy import Type
 from .errors import Duplicate, InvalidInput
 
-__all__ = ["GENERATION", "READINGS", "Readings", "readings"]
+__all__ = ["GENERATION", "READINGS", "Readings", "readings", "refused"]
 
 READINGS: dict[str, Type] = {
     "site_uuid": "uuid",
@@ -98,14 +99,46 @@ def readings(frame: pd.DataFrame, interval: timedelta, *, keep: str = "first", n
         if number is None:
             raise
         raise InvalidInput(
-            error.reason, column=error.column, rows=error.rows, count=error.count, frame=number
+            error.reason,
+            column=error.column,
+            rows=error.rows,
+            count=error.count,
+            frame=number,
+            all_rows=error.all_rows,
         ) from None
+
+
+def refused(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[str, str, Array]]:
+    """All rows of a frame that `readings` would refuse: column, reason, and the positions of the rows; each row once.
+
+    Raises:
+        InvalidInput: a column is refused as a whole.
+    """
+    left = np.arange(len(frame))
+    while len(left):
+        try:
+            _columns(frame.iloc[left], interval)
+        except InvalidInput as error:
+            if not error.all_rows:
+                raise
+            yield error.column or "", error.reason, left[list(error.all_rows)]
+            left = np.delete(left, error.all_rows)
+        else:
+            return
 
 
 def _readings(frame: pd.DataFrame, interval: timedelta, keep: str) -> Readings:
     if not len(frame):
         nothing = (np.empty(0, type_) for type_ in ("S16", "i8", "i8", "f8"))
         return Readings(dict(zip(READINGS, nothing, strict=True)), 0)
+    distinct, site, start, end, power = _columns(frame, interval)
+    chosen = _chosen(site, start, keep)
+    columns = (distinct[site[chosen]], start[chosen], end[chosen], power[chosen])
+    return Readings(dict(zip(READINGS, columns, strict=True)), len(frame))
+
+
+def _columns(frame: pd.DataFrame, interval: timedelta) -> tuple[Array, Array, Array, Array, Array]:
+    """The distinct sites, and for each row the position of its own among them, start, end and power."""
     power_names = [name for name in ("power_kw", "generation_power_kw") if name in frame.columns]
     if len(power_names) > 1:
         raise InvalidInput("both power_kw and generation_power_kw are given", column="power_kw")
@@ -119,9 +152,7 @@ def _readings(frame: pd.DataFrame, interval: timedelta, keep: str) -> Readings:
     else:
         end = start + min(interval // timedelta(microseconds=1), 2 * LAST_US)
         refuse(end > LAST_US - UNIX_TO_2000_US, "start_utc", "a reading that ends after 2100")
-    chosen = _chosen(site, start, keep)
-    columns = (distinct[site[chosen]], start[chosen], end[chosen], power[chosen])
-    return Readings(dict(zip(READINGS, columns, strict=True)), len(frame))
+    return distinct, site, start, end, power
 
 
 def _chosen(site: Array, start: Array, keep: str) -> Array:

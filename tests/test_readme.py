@@ -200,9 +200,11 @@ def test_the_bash_blocks_run_as_they_stand(block, postgresql, empty_database, re
     repo.generation.insert(reading_frame(site.site_uuid))
     Old(empty_database, "1.0.6").fill()
     printed = _run(block.text, conninfo(postgresql), tmp_path, site.site_uuid, conninfo(empty_database))
+    if beside := re.findall(r"^ *(?:cat|--rejects) .*  # (.+)$", block.text, re.MULTILINE):
+        assert [line for line in printed.splitlines() if line in beside] == beside
     if "adopt" in block.text:
         assert "Counts and sums agree" in printed
-    if "generation_staging" in block.text:
+    elif "generation_staging" in block.text:
         assert repo.generation.latest()[site.site_uuid].generation_power_kw == 7.25
     elif "$SITE" in block.text or SITE in block.text:
         assert str(site.site_uuid) in printed

@@ -1,0 +1,39 @@
+"""The command line: how a database is named."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import psycopg
+import typer
+from psycopg.conninfo import conninfo_to_dict
+
+__all__ = ["Dsn", "checked", "fail"]
+
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DSN",
+        envvar="PVSITE_SQL_DSN",
+        help="The database, as libpq takes it: postgresql://user@host/name or 'host=... dbname=...'; "
+        "'' takes PGHOST, PGSERVICE and the like.",
+    ),
+]
+
+
+def checked(dsn: str | None) -> str:
+    """The DSN of a command; without one, or with one that is none of libpq's, the program ends with code 2."""
+    if dsn is None:
+        fail("No database is named: give --dsn, or set PVSITE_SQL_DSN.", 2)
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:  # whose text may show the password
+        fail("The DSN is not one of libpq's, such as postgresql://user@host/name or 'host=... dbname=...'.", 2)
+    return dsn
+
+
+def fail(sentence: str, code: int) -> NoReturn:
+    """Say a sentence on stderr and end the program."""
+    typer.echo(sentence, err=True)
+    sys.exit(code)
