@@ -1,4 +1,4 @@
-"""The command line: `pvsite-sql migrate | check | load | adopt | queries | demo`."""
+"""The command line: `pvsite-sql migrate | check | load | adopt | prune | queries | demo`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from . import __version__
 from . import check as checks
 from . import migrate as migrations
+from . import prune as pruning
 from .drift import Finding
 from .errors import PvsiteSqlError
 from .session import Call
@@ -25,7 +26,7 @@ from .session import Call
 try:
     import typer
 
-    from . import cli_adopt, cli_load, cli_queries
+    from . import cli_adopt, cli_load, cli_prune, cli_queries
     from . import demo as demonstration
     from .cli_dsn import Dsn, checked, fail
 except ModuleNotFoundError as missing:
@@ -214,6 +215,39 @@ def explain(
     conninfo = checked(dsn)
     options = f"{conninfo_to_dict(conninfo).get('options', '')} -c statement_timeout={timeout_s}s"
     cli_queries.explain(make_conninfo(conninfo, options=options.strip()), name, parameters or [], analyze=analyze)
+
+
+@app.command(short_help="Remove what is older than a time, archived before if asked.")
+def prune(
+    *,
+    forecasts_before: Annotated[str | None, cli_prune.FORECASTS_BEFORE] = None,
+    generation_before: Annotated[str | None, cli_prune.GENERATION_BEFORE] = None,
+    archive: Annotated[Path | None, cli_prune.ARCHIVE] = None,
+    dry_run: Annotated[bool, cli_prune.DRY_RUN] = False,
+    current_month: Annotated[bool, cli_prune.CURRENT_MONTH] = False,
+    lock_timeout_s: Annotated[float, cli_prune.LOCK_TIMEOUT] = 1.0,
+    wait_s: Annotated[float, cli_prune.WAIT] = 300.0,
+    batch_rows: Annotated[int, cli_prune.BATCH_ROWS] = 5000,
+    dsn: Dsn = None,
+) -> None:
+    """Remove forecasts or readings that are older than a time, while others read and write.
+
+    Whole months go with their partition, detached and dropped; of the month that the time cuts, rows are deleted in
+    batches. Says first what goes, and asks nothing. An interrupted run loses nothing; the next one goes on.
+    It needs the owner of the tables, and a direct connection (no PgBouncer).
+    """
+    before = cli_prune.times(forecasts_before, generation_before)
+    pruning.prune(
+        checked(dsn),
+        before,
+        archive=archive,
+        current_month=current_month,
+        dry_run=dry_run,
+        lock_timeout_s=lock_timeout_s,
+        wait_s=wait_s,
+        batch_rows=batch_rows,
+        say=typer.echo,
+    )
 
 
 @app.command(short_help="Show it all with measured readings, in a database of its own.")

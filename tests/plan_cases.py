@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from struct import pack
 
 from plan_database import forecast, model, site, user
 
@@ -175,20 +177,53 @@ def arrived(table: str, **values: str) -> Case:
     )
 
 
+# What a prune up to noon of a day has left to delete in the month, and what its archive holds of it.
+UP_TO_NOON = {"start_utc": "2024-06-01T00:00Z", "end_utc": "2024-06-12T12:00Z"}
+NOON = "2024-06-12T12:00Z"
+NEIGHBOURS = sorted(range(1, 1001), key=site)[100:140]
+ARCHIVED = [
+    (site(n), datetime(2024, 6, day, hour, tzinfo=UTC))
+    for n in NEIGHBOURS[:5]
+    for day in range(1, 13)
+    for hour in range(8, 18 if day < 12 else 12)
+]
+ARCHIVED_FORECASTS = [
+    (n, f"2024-06-{day:02}T00:00Z", made) for n in NEIGHBOURS for day in range(1, 12, 2) for made in (11, 21)
+]
+
+
+def _later(hours: int) -> list[str]:
+    return [str(start + timedelta(hours=hours)) for _, start in ARCHIVED]
+
+
+def _digest(made_utc: str) -> str:
+    """What prune/archive_forecasts has of one of the forecasts: of its columns as record_send writes them."""
+    since_2000 = int(datetime.fromisoformat(made_utc).timestamp() - 946_684_800) * 1_000_000
+    moment = pack("!iiq", 1184, 8, since_2000)
+    power = pack("!iiiii", 1, 0, 700, 48, 1) + pack("!if", 4, 1.0) * 48
+    columns = [moment, moment, pack("!iii", 23, 4, 60), pack("!ii", 1021, len(power)) + power]
+    nulls = [pack("!ii", type_, -1) for type_ in (1009, 1021)]
+    return sha256(b"".join([pack("!i", 6), *columns, *nulls])).hexdigest()
+
+
 # Without a plan: COPY, CREATE and TRUNCATE. What those of `adopt` do is seen in test_adopt.py.
-UNPLANNED = {
-    f"{table}/insert_{step}"
-    for table in ("generation", "forecasts")
-    for step in ("copy", "stage", "staging", "unstage")
-} | {
-    f"adopt/{table}_{step}"
-    for table, steps in {
-        "documents": ("arrived", "ids", "rows", "stage"),
-        "generation": ("arrived", "rows", "stage"),
-        "forecasts": ("arrived", "rows", "stage"),
-    }.items()
-    for step in steps
-}
+UNPLANNED = (
+    {
+        f"{table}/insert_{step}"
+        for table in ("generation", "forecasts")
+        for step in ("copy", "stage", "staging", "unstage")
+    }
+    | {"prune/view_forecasts", "prune/view_generation"}
+    | {
+        f"adopt/{table}_{step}"
+        for table, steps in {
+            "documents": ("arrived", "ids", "rows", "stage"),
+            "generation": ("arrived", "rows", "stage"),
+            "forecasts": ("arrived", "rows", "stage"),
+        }.items()
+        for step in steps
+    }
+)
 # They run on the tables of another database: test_adopt.py runs each of them and looks at the plans of the big ones.
 ELSEWHERE = "adopt/source_"
 CASES: dict[str, list[Case]] = {
@@ -233,6 +268,10 @@ CASES: dict[str, list[Case]] = {
     "clients/get": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/get_or_create": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/list": [case()],
+    "detach/hurry": [case(milliseconds="1000")],
+    "detach/statements": [case(parent="generation", partition="public.generation_p2024_06")],
+    "detach/tables": [case(parent="generation", before_utc="2024-06-12T00:00Z")],
+    "detach/users": [case(relation="public.generation")],
     **{
         f"drift/{kind}": [case(home="public")]
         for kind in ("columns", "comments", "constraints", "functions", "indexes", "tables", "triggers", "views")
@@ -315,6 +354,39 @@ CASES: dict[str, list[Case]] = {
     "ml_models/list": [case()],
     "partitions/ensure": [case(parent="generation", months=["2024-06-01", "2024-12-31"])],
     "partitions/missing": [case(parent="forecasts", months=["2024-06-01", "2025-01-01"])],
+    "prune/archive_forecasts": [case(**DAY), case(**TURN)],
+    "prune/archive_generation": [case(**DAY), case(**UP_TO_NOON)],
+    "prune/archive_levels": [case(**DAY)],
+    "prune/count_forecasts": [case(**UP_TO_NOON), case(start_utc="-infinity", end_utc=NOON)],
+    "prune/count_generation": [case(**UP_TO_NOON), case(start_utc="-infinity", end_utc=NOON)],
+    "prune/delete_archived_forecasts": [
+        case(
+            forecast_uuids=[forecast(*one) for one in ARCHIVED_FORECASTS],
+            digests=[_digest(made_utc) for _, made_utc, _ in ARCHIVED_FORECASTS],
+            **UP_TO_NOON,
+        ),
+    ],
+    "prune/delete_archived_generation": [
+        case(
+            site_uuids=[each for each, _ in ARCHIVED],
+            starts_utc=_later(0),
+            ends_utc=_later(1),
+            generation_power_kw=[power] * len(ARCHIVED),
+            created_utc=_later(2),
+            **UP_TO_NOON,
+        )
+        for power in ("1", "2")  # as stored, and changed since
+    ],
+    "prune/delete_forecasts": [
+        case(from_site=NO_SITE, batch_rows="5000", **UP_TO_NOON),
+        case(from_site=site(4), batch_rows="100", **UP_TO_NOON),
+    ],
+    "prune/delete_generation": [
+        case(from_site=NO_SITE, batch_rows="5000", **UP_TO_NOON),
+        case(from_site=site(4), batch_rows="100", **UP_TO_NOON),
+    ],
+    "prune/lock": [case(name="public.generation")],
+    "prune/ready": [case(parent="generation")],
     "session/begin": [
         case(statement_timeout_ms="60000", lock_timeout_ms="0", idle_timeout_ms="-1", fill_in="true", actor="a feed"),
     ],

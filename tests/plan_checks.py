@@ -205,7 +205,8 @@ def _words(asked: Query) -> set[str]:
 def _whole(asked: Query) -> set[str]:
     """The tables that the header allows to be read whole, and those of whose partitions it does."""
     words = _words(asked)
-    return words | {"generation"} if "month_readings" in words else words
+    viewed = {word.removesuffix("_pruned") for word in words}  # a view of all of the table
+    return words | viewed | ({"generation"} if "month_readings" in words else set())
 
 
 def months_of(case: Case, wider: timedelta, minutes_before: int = 0) -> set[str]:

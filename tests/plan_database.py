@@ -158,9 +158,9 @@ def model(number: int) -> str:
     return _uuid("model", number)
 
 
-def forecast(site_number: int, timestamp_utc: str) -> str:
-    """The uuid of the forecast that the first model made for a site."""
-    return _uuid(f"{site(site_number)}{datetime.fromisoformat(timestamp_utc).timestamp():.0f}", 11)
+def forecast(site_number: int, timestamp_utc: str, model_number: int = 11) -> str:
+    """The uuid of the forecast that a model, the first one, made for a site."""
+    return _uuid(f"{site(site_number)}{datetime.fromisoformat(timestamp_utc).timestamp():.0f}", model_number)
 
 
 def _uuid(kind: str, number: int) -> str:

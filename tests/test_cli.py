@@ -54,13 +54,14 @@ def slow(server):
 def test_help_names_the_commands_and_the_variables():
     code, out, err = run("--help")
     assert (code, err) == (0, "")
-    for command in ("migrate", "check", "adopt", "demo"):
+    for command in ("migrate", "check", "adopt", "prune", "demo"):
         assert f"\n  {command} " in out
     assert max(map(len, out.splitlines())) <= 80
     for command, variables in {
         "check": ["DSN"],
         "migrate": ["DSN"],
         "adopt": ["DSN"],
+        "prune": ["DSN"],
         "demo": ["DSN", "EMBEDDED"],
     }.items():
         code, out, _ = called(command, "--help")

@@ -218,6 +218,7 @@ VALUES = {
     "text[]": "{p10}",
     "integer": "1",
     "double precision": "1.5",
+    "double precision[]": "{1.5}",
     "jsonb": '{"dno": "it\'s"}',
     "boolean": "true",
 }

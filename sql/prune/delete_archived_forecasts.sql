@@ -1,0 +1,72 @@
+-- Deletes forecasts that are stored as the archive has them; one that was replaced since stays. See
+-- prune/delete_archived_generation.
+--
+-- Parameters:
+--   forecast_uuids  uuid[]       of the archive, one after the other
+--   digests         text[]       of each, as prune/archive_forecasts gave it
+--   start_utc       timestamptz  the window of the archive: prunes the partitions
+--   end_utc         timestamptz
+-- Result: row
+--   site_uuid  uuid  of each forecast that is gone
+-- Index: forecasts_forecast_uuid_idx, forecasts_key
+-- Touches: 2 * forecast_uuids (and forecasts between these that came since)
+WITH archived AS (
+    SELECT
+        a.forecast_uuid,
+        a.digest
+    FROM unnest(:'forecast_uuids'::uuid[], :'digests'::text[]) AS a (forecast_uuid, digest)
+),
+
+batch AS MATERIALIZED (
+    SELECT
+        f.site_uuid,
+        f.timestamp_utc,
+        f.forecast_uuid
+    FROM archived AS a
+    CROSS JOIN LATERAL (
+        SELECT
+            r.site_uuid,
+            r.timestamp_utc,
+            r.forecast_uuid
+        FROM forecasts AS r
+        WHERE
+            r.forecast_uuid = a.forecast_uuid
+            AND r.timestamp_utc >= :'start_utc'::timestamptz
+            AND r.timestamp_utc < :'end_utc'::timestamptz
+            AND encode(sha256(record_send(row(
+                r.created_utc, r.start_utc, r.resolution_minutes, r.power_kw, r.probabilistic_levels, r.probabilistic_kw
+            ))), 'hex') = a.digest
+        FOR UPDATE
+    ) AS f
+),
+
+first AS MATERIALIZED (
+    SELECT
+        b.site_uuid,
+        b.timestamp_utc
+    FROM batch AS b
+    ORDER BY b.site_uuid, b.timestamp_utc
+    LIMIT 1
+),
+
+final AS MATERIALIZED (
+    SELECT
+        b.site_uuid,
+        b.timestamp_utc
+    FROM batch AS b
+    ORDER BY b.site_uuid DESC, b.timestamp_utc DESC
+    LIMIT 1
+)
+
+DELETE FROM forecasts AS f
+WHERE
+    f.site_uuid >= (SELECT e.site_uuid FROM first AS e)
+    AND f.site_uuid <= (SELECT l.site_uuid FROM final AS l)
+    AND (f.site_uuid, f.timestamp_utc)
+    >= ((SELECT e.site_uuid FROM first AS e), (SELECT e.timestamp_utc FROM first AS e))
+    AND (f.site_uuid, f.timestamp_utc)
+    <= ((SELECT l.site_uuid FROM final AS l), (SELECT l.timestamp_utc FROM final AS l))
+    AND (f.forecast_uuid IN (SELECT b.forecast_uuid FROM batch AS b)) IS TRUE
+    AND f.timestamp_utc >= :'start_utc'::timestamptz
+    AND f.timestamp_utc < :'end_utc'::timestamptz
+RETURNING f.site_uuid;
