@@ -364,7 +364,8 @@ def test_rejects_of_files_that_have_other_columns_do_not_mix(repo, site, dsn, tm
     two = written(tmp_path / "2.csv", f"site_uuid,start_utc,end_utc,power_kw\n{row}1\n")
     rejects = tmp_path / "r.csv"
     options = ("--on-conflict", "update", "--rejects", rejects)
-    assert loaded(dsn, one, two, *options) == (0, counts(inserted=1, updated=1, rejected=1), "")
+    assert loaded(dsn, one, two, *options) == (0, counts(inserted=1, skipped=1, rejected=1), "")
+    assert stored(repo) == [(NOON.replace(hour=0), 1.0, 1440.0)]
     written(two, f"site_uuid,start_utc,end_utc,power_kw\n{row}x\n")
     said = f"{two} has other columns than the rejected rows before: load it by itself (1 of 2 files is stored: {one})\n"
     assert loaded(dsn, one, two, *options, "--each")[::2] == (1, said)
