@@ -202,7 +202,7 @@ def test_the_bash_blocks_run_as_they_stand(block, postgresql, empty_database, re
     printed = _run(block.text, conninfo(postgresql), tmp_path, site.site_uuid, conninfo(empty_database))
     if beside := re.findall(r"^ *(?:cat|--rejects) .*  # (.+)$", block.text, re.MULTILINE):
         assert [line for line in printed.splitlines() if line in beside] == beside
-    if "adopt" in block.text:
+    elif "adopt" in block.text:
         assert "Counts and sums agree" in printed
     elif "generation_staging" in block.text:
         assert repo.generation.latest()[site.site_uuid].generation_power_kw == 7.25
