@@ -378,7 +378,8 @@ CASES: dict[str, list[Case]] = {
         for power in ("1", "2")  # as stored, and changed since
     ],
     "prune/delete_forecasts": [
-        case(from_site=NO_SITE, batch_rows="5000", **UP_TO_NOON),
+        # of a batch of half the window one would be right to read all of it
+        case(from_site=NO_SITE, batch_rows="1000", **UP_TO_NOON),
         case(from_site=site(4), batch_rows="100", **UP_TO_NOON),
     ],
     "prune/delete_generation": [
