@@ -244,10 +244,11 @@ def series(cells: list[Any], dtype: Any) -> pd.Series:
         try:
             return pd.Series(cells, dtype=dtype)
         except Exception:  # noqa: BLE001  pandas raises whatever there is
-            column = pd.Series([None] * len(cells), dtype=object)
+            column = np.empty(len(cells), dtype=object)
+            # one by one: an array, and a Series, would take a list or a dict apart
             for row, cell in enumerate(cells):
-                column.iloc[row] = cell
-            return column
+                column[row] = cell
+            return pd.Series(column, dtype=object)
 
 
 @st.composite

@@ -77,11 +77,20 @@ class Case(NamedTuple):
     tame: bool
     more: dict[str, Any] = {}  # noqa: RUF012  not changed
 
-    def __repr__(self) -> str:  # that of a frame may fail
+    def __repr__(self) -> str:  # that of a frame may fail, as may that of a cell
         shown = [
-            f"{name!r}: {cells(self.frame, name)} {self.frame[name].dtype}" for name in NAMES if has(self.frame, name)
+            f"{name!r}: [{', '.join(map(text_or_type, cells(self.frame, name)))}] {self.frame[name].dtype}"
+            for name in NAMES
+            if has(self.frame, name)
         ]
         return f"Case({self.on_conflict}, tame={self.tame}, {self.more}, {len(self.frame)} rows of {', '.join(shown)})"
+
+
+def text_or_type(cell: Any) -> str:
+    try:
+        return repr(cell)
+    except NotImplementedError:  # a Timestamp beyond the years of datetime
+        return f"{type(cell).__name__} {cell.to_numpy()!r}"
 
 
 SHAPES = {
