@@ -20,6 +20,7 @@ __all__ = [
     "SHOWN",
     "UNIX_TO_2000_US",
     "Array",
+    "cells_of",
     "column_of",
     "datetime_of",
     "each_unique",
@@ -40,6 +41,7 @@ LAST_US = 4_102_444_800_000_000  # 2100-01-01, since 1970
 SHOWN = 5  # rows named in an error
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EXACT_INTEGER = 2**53
+_NO_VALUE_IN_PYTHON = (OverflowError, ValueError)  # of Arrow's dates, times and durations beyond those of datetime
 _UTC = "datetime64[us, UTC]"
 
 
@@ -52,6 +54,23 @@ def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
         raise InvalidInput("the column is missing" if not found else f"{found} columns have this name", column=name)
     series: pd.Series[Any] = frame[name]
     return pd.Series(np.asarray(series.array)) if isinstance(series.dtype, pd.SparseDtype) else series
+
+
+def cells_of(series: pd.Series[Any], column: str) -> list[Any]:
+    """The cells as Python's values."""
+    try:
+        return series.tolist()
+    except _NO_VALUE_IN_PYTHON:
+        refuse(np.array([not _has_value(series, row) for row in range(len(series))]), column, "out of Python's range")
+        raise
+
+
+def _has_value(series: pd.Series[Any], row: int) -> bool:
+    try:
+        series.array[row]
+    except _NO_VALUE_IN_PYTHON:
+        return False
+    return True
 
 
 def refuse(bad: Array, column: str, reason: str) -> None:
@@ -72,14 +91,16 @@ def each_unique(
     try:
         try:
             codes, uniques = pd.factorize(series)
-        except NotImplementedError:  # Arrow types that have no dictionary, such as its uuid
-            codes, uniques = pd.factorize(pd.Series(list(series), dtype=object))
+            distinct = list(uniques)
+        except (NotImplementedError, *_NO_VALUE_IN_PYTHON):  # the first: of Arrow types without a dictionary
+            codes, uniques = pd.factorize(pd.Series(cells_of(series, column), dtype=object))
+            distinct = list(uniques)
     except TypeError as error:
         raise InvalidInput(f"cells that are no single value: {error}", column=column) from None
     refuse(codes < 0, column, "no value")
     values: list[_Value] = []
     reasons: dict[int, str] = {}
-    for position, unique in enumerate(uniques):
+    for position, unique in enumerate(distinct):
         try:
             values.append(convert(unique, column))
         except InvalidInput as error:

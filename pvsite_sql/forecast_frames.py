@@ -17,6 +17,7 @@ import pandas as pd
 from .columns import (
     LAST_US,
     Array,
+    cells_of,
     column_of,
     datetime_of,
     each_unique,
@@ -265,7 +266,7 @@ class _Table:
             return {name: self._placed(_optional_reals, column_of(self._frame, name), name) for name in named}
         if named:
             raise InvalidInput(f"given as columns ({', '.join(named)}) too", column="probabilistic_values")
-        cells = column_of(self._frame, "probabilistic_values").tolist()
+        cells = cells_of(column_of(self._frame, "probabilistic_values"), "probabilistic_values")
         kinds = ~_there(pd.Series(cells, dtype=object), "probabilistic_values")
         kinds |= np.array([isinstance(cell, dict) for cell in cells])
         self._refuse(np.flatnonzero(~kinds), "probabilistic_values", "a dict of numbers is wanted")

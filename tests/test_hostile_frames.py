@@ -15,13 +15,14 @@ import hostile
 import numpy as np
 import pandas as pd
 import psycopg
+import pyarrow as pa
 import pytest
 from forecast_cases import HOUR, NOON, STORED
 from hostile import SITES, columns, examples, is_absent, moment_of, number_of, real_of, site_of, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvsite_sql import InsertResult, PvsiteSqlError, Repository
+from pvsite_sql import InsertResult, InvalidInput, PvsiteSqlError, Repository
 
 MINUTE_US = 60_000_000
 COLUMNS = ("site_uuid", "timestamp_utc", "start_utc", "end_utc", "created_utc", "forecast_power_kw", "horizon_minutes")
@@ -396,3 +397,31 @@ def test_frames_of_forecasts_are_stored_as_given_or_refused(repo: Repository, da
 
     check()
     assert min(seen["stored"], seen["refused"]) > seen.total() // 10
+
+
+BEYOND_PYTHON = {
+    "date32": pa.array([0, 2**31 - 1], pa.date32()),
+    "date64": pa.array([0, 2**30 * 86_400_000], pa.date64()),
+    "timestamp": pa.array([0, 2**40], pa.timestamp("s")),
+    "timestamp with a zone": pa.array([0, 2**40], pa.timestamp("s", "UTC")),
+    "duration": pa.array([0, 2**60], pa.duration("s")),
+}
+
+
+@pytest.mark.parametrize("values", BEYOND_PYTHON.values(), ids=BEYOND_PYTHON)
+def test_arrow_values_that_python_cannot_hold_are_refused(
+    repo: Repository, database: psycopg.Connection, values: pa.Array
+) -> None:
+    odd = pd.Series(values, dtype=pd.ArrowDtype(values.type))
+    reading = {"site_uuid": SITES[0], "start_utc": NOON, "end_utc": NOON + HOUR, "power_kw": 1.0}
+    forecast = {"site_uuid": SITES[0], "timestamp_utc": NOON, "start_utc": [NOON, NOON + HOUR], "created_utc": NOON}
+    forecast |= {"end_utc": [NOON + HOUR, NOON + 2 * HOUR], "forecast_power_kw": 1.0, "horizon_minutes": [0, 60]}
+    forecast |= {"forecast_version": "", "model_name": "a", "model_version": "1"}
+    for insert, plain in ((repo.generation.insert, reading), (repo.forecasts.insert, forecast)):
+        for name in (*plain, *(["p10", "probabilistic_values"] if plain is forecast else [])):
+            frame = pd.DataFrame(plain, index=[0, 1]).assign(**{name: odd})
+            with pytest.raises(InvalidInput) as refused:
+                insert(frame)
+            assert (refused.value.column or "").startswith(name), (name, str(refused.value))
+    assert database.execute(READINGS).fetchall() == []
+    assert stored_forecasts(database, made=False) == {}
