@@ -97,13 +97,12 @@ _AFTER_SITES = (
         "adopt/ml_models_insert",
         is_named=True,
     ),
-    *(
-        _Small(name, {name: source}, "adopt/documents_no_place")
-        for name, source in (
-            ("location_locations", "adopt/source_location_locations"),
-            ("sites_history", "adopt/source_sites_history"),
-            ("locations_history", "adopt/source_locations_history"),
-        )
+    _Small("location_locations", {"location_locations": "adopt/source_location_locations"}, "adopt/documents_no_place"),
+    _Small(
+        "site_history",
+        {"sites_history": "adopt/source_sites_history", "locations_history": "adopt/source_locations_history"},
+        "adopt/site_history_prepare",
+        "adopt/site_history_insert",
     ),
 )
 _COMMON = {"users", "inverters", "status", "generation", "forecasts", "forecast_values"}
@@ -165,8 +164,10 @@ class _Adoption:
         report = Report(passed_over=unknown)
         self._target.run("adopt/documents_ids")
         for small in (*_BEFORE_SITES, _SITES, *_AFTER_SITES):
-            for name in small.sources.keys() & tables:
-                report.tables.append(self._small(small, small.sources[name]))
+            self._rejects.begin(small.kind)
+            for name, source in small.sources.items():
+                if name in tables:
+                    report.tables.append(self._small(small, source))
         report.tables += [self._generation(), *self._forecasts()]
         report.folder = self._rejects.folder if self._rejects.has_any else None
         return report
@@ -201,16 +202,13 @@ class _Adoption:
 
     def _small(self, small: _Small, source: str) -> TableReport:
         table = TableReport(small.kind)
-        self._rejects.begin(table.name)
         target = self._target
         with target.transaction():
             target.run("adopt/documents_arrived")
             target.run("adopt/documents_rows")
             table.source_rows = target.copy_in("adopt/documents_stage", self._source.copy_out(source))
-            if small.insert is None:
-                target.run(small.prepare, kind=small.kind)
-            else:
-                target.run(small.prepare)
+            target.run(small.prepare)
+            if small.insert is not None:
                 if small is _SITES:
                     target.records("adopt/sites_numbers")
                 table.inserted = target.run(small.insert)

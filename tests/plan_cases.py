@@ -137,6 +137,17 @@ FORECASTS_ADOPTED = [
     case(**NEXT_RUN, staged=ADOPTED_FORECASTS.format(later="+ interval '3 hours'", which=ONE_RUN)),
     case(**LAST_RUN, staged=ADOPTED_FORECASTS.format(later="", which=ONE_RUN)),
 ]
+ARRIVED_CHANGES = """
+    INSERT INTO pg_temp.adopt_ids (kind, source_uuid, stored_uuid)
+    SELECT 'users', u.user_uuid, u.user_uuid FROM users AS u LIMIT 5;
+    INSERT INTO pg_temp.adopt_documents (document)
+    SELECT jsonb_build_object(
+        'site_uuid', h.site_uuid, 'site_data', h.new_row, 'operation_type', 'INSERT', 'number', h.change_id,
+        'changed_by', (SELECT i.source_uuid FROM pg_temp.adopt_ids AS i LIMIT 1),
+        'created_utc', (h.changed_utc AT TIME ZONE 'UTC') - interval '1 day'
+    )
+    FROM site_history AS h LIMIT 100
+"""
 ADOPTED_KEYS = {
     "api_request": "uuid",
     "clients": "client_uuid",
@@ -144,6 +155,7 @@ ADOPTED_KEYS = {
     "ml_models": "ml_model_uuid",
     "site_group_sites": "site_uuid",
     "site_groups": "site_group_uuid",
+    "site_history": "site_uuid",
     "sites": "site_uuid",
     "status": "status_uuid",
     "users": "user_uuid",
@@ -229,11 +241,12 @@ ELSEWHERE = "adopt/source_"
 CASES: dict[str, list[Case]] = {
     **{f"adopt/{table}_prepare": [arrived(table)] for table in ADOPTED_KEYS},
     **{f"adopt/{table}_insert": [adopted(table)] for table in ADOPTED_KEYS},
+    "adopt/site_history_prepare": [case(staged=ARRIVED_CHANGES)],
     "adopt/sites_insert": [adopted("sites"), adopted("sites", new=True)],
     "adopt/sites_numbers": [adopted("sites")],
     "adopt/documents_compare": [adopted(table, kind=table) for table in ADOPTED_KEYS],
     "adopt/documents_keep_ids": [adopted("users", kind="users")],
-    "adopt/documents_no_place": [arrived("sites", kind="locations_history")],
+    "adopt/documents_no_place": [arrived("sites")],
     "adopt/documents_outcome": [adopted("users")],
     "adopt/documents_rejected": [adopted("users")],
     "adopt/generation_prepare": [case(staged=ARRIVED_READINGS)],

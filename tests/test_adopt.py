@@ -31,7 +31,7 @@ from conftest import conninfo
 from plan_cases import ELSEWHERE
 from plan_reading import Plan
 
-from pvsite_sql import MlModel, Repository, SchemaOutOfDate, adopt, session
+from pvsite_sql import MlModel, NotFound, Repository, SchemaOutOfDate, adopt, session
 from pvsite_sql.adopt import adopt as take_over
 from pvsite_sql.errors import PvsiteSqlError
 from pvsite_sql.queries import load, query
@@ -114,8 +114,11 @@ def test_all_of_it_arrives(any_old, target):
         assert {site.site_uuid for site in repo.sites.list_for_user("b@example.com")} == set(SITES)
         assert repo.sites.list_for_user("a@example.com") == []
         assert repo.users.get("a@example.com").user_uuid == USER
-        (taken_over,) = repo.sites.history(SITES[0])
+        *inserted, taken_over = repo.sites.history(SITES[0])
         assert (taken_over.operation, taken_over.actor) == ("insert", "adopt")
+        assert [(change.operation, change.actor) for change in inserted] == [
+            ("insert", "a@example.com")
+        ] * any_old.has_models
         assert [len(repo.inverters.list(site_uuid=site)) for site in SITES] == [1, 1, 1]
         assert repo.status.latest().message == "all is well"
         readings = repo.generation.read()
@@ -527,13 +530,6 @@ def test_sites_are_kept_whatever_is_odd_about_them(old, target, tmp_path):
         old.add(
             "location_locations", location_location_uuid=uuid4(), location_parent_uuid=region, location_child_uuid=twin
         )
-        old.add(
-            "locations_history",
-            location_history_uuid=uuid4(),
-            location_uuid=twin,
-            location_data={"a": 1},
-            operation_type="c",
-        )
         for _ in range(2):
             code, out, err = adopted(old, target, "--rejects", tmp_path)
             assert code == 0, out + err
@@ -553,12 +549,78 @@ def test_sites_are_kept_whatever_is_odd_about_them(old, target, tmp_path):
         "location_type region: a site like any other; location_metadata has no column here; "
         "ml_model_uuid, the model to be used, has no column here"
     )
-    for name, why in (
-        ("location_locations", "sites lie in no other sites here"),
-        ("locations_history", "the history of a site begins here with the day that it is taken over"),
-    ):
-        assert f"{name}: 1 rejected: {why}" in out
-        assert [each["outcome"] for each in rows(tmp_path, name)] == ["rejected"]
+    assert "location_locations: 1 rejected: sites lie in no other sites here" in out
+    assert [each["outcome"] for each in rows(tmp_path, "location_locations")] == ["rejected"]
+
+
+@pytest.mark.parametrize("version", ["1.0.58", "1.2.15"])
+def test_the_history_of_the_sites_is_taken_over(empty_database, target, version):
+    old = Old(empty_database, version)
+    old.fill()
+    with Repository(conninfo(target), min_size=1) as repo:
+        client = target.execute(
+            "INSERT INTO clients (client_name) VALUES ('a client') RETURNING client_uuid"
+        ).fetchone()
+        day = timedelta(days=1)
+        old.run("UPDATE {sites} SET capacity_kw = 5, dno = 'north' WHERE ml_id = 17")
+        old.change(SITES[1], "UPDATE", CREATED + day)  # two in one transaction, by nobody who is known
+        old.run("UPDATE {sites} SET capacity_kw = 6 WHERE ml_id = 17")
+        old.change(SITES[1], "UPDATE", CREATED + day, by=OTHER_USER)
+        older, gone = UUID(int=4), UUID(int=5)
+        for number, site in enumerate((older, gone)):
+            old.add("sites", site_uuid=site, ml_id=100 + number, active=True)
+        old.change(older, "UPDATE", CREATED + day)
+        old.change(gone, "INSERT", CREATED)
+        old.change(gone, "DELETE", CREATED + day)
+        old.run("DELETE FROM {sites} WHERE ml_id = 101")
+
+        assert report(old, target).disagreements() == []
+        first, grown, again, adopted_ = repo.sites.history(SITES[1])
+        changes = [(change.operation, change.actor) for change in (first, grown, again, adopted_)]
+        assert changes[:2] == [("insert", "a@example.com"), ("update", None)]
+        assert changes[2:] == [("update", "b@example.com"), ("insert", "adopt")]
+        assert [change.changed_utc for change in (first, grown, again)] == [aware(CREATED + n * day) for n in (0, 1, 1)]
+        assert (grown.old_row, again.old_row) == (first.new_row, grown.new_row)
+        assert again.new_row == {**grown.new_row, "capacity_kw": 6}
+        assert {change.database_user for change in (first, grown, again)} == {"(pvsite-datamodel)"}
+        assert [change.operation for change in repo.sites.history(older)] == ["baseline", "insert"]
+        assert [change.operation for change in repo.sites.history(gone)] == ["insert", "delete"]
+
+        then = repo.sites.get_as_of(SITES[1], at_utc=aware(CREATED + day / 2))
+        assert (then.capacity_kw, then.dno, then.client_site_name, then.client_site_id) == (
+            4 + 1 / 7,
+            None,
+            "site 1",
+            1,
+        )
+        assert (then.client_uuid, then.created_utc, then.active) == (*client, aware(CREATED), False)
+        last = repo.sites.get(SITES[1]).model_copy(update={"inverter_capacity_kw": None})  # made up by an insert here
+        assert repo.sites.get_as_of(SITES[1], at_utc=aware(CREATED + 2 * day)) == last
+        assert repo.sites.get_as_of(gone, at_utc=aware(CREATED + day / 2)).ml_id == 101
+        with pytest.raises(NotFound):
+            repo.sites.get_as_of(gone, at_utc=aware(CREATED + 2 * day))
+
+    before = contents(target)
+    assert report(old, target).disagreements() == []
+    assert contents(target) == before
+
+
+def test_a_change_of_a_site_that_cannot_be_right_or_came_too_late_is_named(old, target, tmp_path):
+    old.change(SITES[0], "TRUNCATE")
+    old.change(SITES[0], "UPDATE", None)
+    for data in ({}, {"location_uuid": str(SITES[1])}):
+        made = {"site_history_uuid": uuid4(), "site_uuid": SITES[0], "site_data": data, "operation_type": "UPDATE"}
+        old.add("sites_history", **made)
+    old.change(NOWHERE, "UPDATE")  # of no site: nothing
+    for when, why in (("first", None), ("second", "it is not older than what has become of the site here")):
+        code, out, err = adopted(old, target, "--rejects", tmp_path)
+        assert code == 0, out + err
+        wrong = ["it has no time", "it is no insert, update or delete", "its data are no row of its site"]
+        wrong += ["its data are no row of its site", *([why] if why else [])]
+        assert sorted(each["reason"] for each in rows(tmp_path, "site_history")) == sorted(wrong), when
+        with Repository(conninfo(target), min_size=1) as repo:
+            assert [change.operation for change in repo.sites.history(SITES[0])] == ["insert", "insert"]
+        old.change(SITES[0], "UPDATE", datetime.now(UTC).replace(tzinfo=None))
 
 
 def test_small_rows_that_have_no_place_are_named(old, target, tmp_path):

@@ -1,9 +1,9 @@
--- Looks up what is stored now in place of each row of a small table: under its id, or as a membership.
+-- Looks up what is stored now in place of each row of a small table: under its id, as a membership, or as the same change of a site.
 --
 -- Parameters:
 --   kind  text  the table here
 -- Result: none
--- Index: users_pkey, sites_pkey, site_group_sites_pkey, inverters_pkey, status_pkey, api_request_pkey
+-- Index: users_pkey, sites_pkey, site_group_sites_pkey, site_history_pkey, inverters_pkey, status_pkey, api_request_pkey
 -- Touches: 2 * adopt_rows + clients + ml_models + site_groups
 -- After: adopt/documents_rows
 UPDATE pg_temp.adopt_rows AS r
@@ -49,6 +49,17 @@ SET
                 :'kind'::text = 'site_group_sites'
                 AND gs.site_group_uuid = (r.target ->> 'site_group_uuid')::uuid
                 AND gs.site_uuid = (r.target ->> 'site_uuid')::uuid
+            UNION ALL
+            (
+                SELECT to_jsonb(h) AS stored
+                FROM site_history AS h
+                WHERE
+                    :'kind'::text = 'site_history'
+                    AND h.site_uuid = (r.target ->> 'site_uuid')::uuid
+                    AND h.changed_utc = (r.target ->> 'changed_utc')::timestamptz
+                    AND to_jsonb(h) @> r.target
+                LIMIT 1  -- the same change may stand in the source twice
+            )
         ) AS b
     )
 WHERE r.reason IS NULL;

@@ -1,7 +1,6 @@
--- Rows of a table that has no counterpart here.
+-- Rows of a table that has no counterpart here: which site lies in which.
 --
--- Parameters:
---   kind  text  the table in the source
+-- Parameters: none
 -- Result: none
 -- Index: none (all of the temporary table)
 -- Touches: adopt_documents
@@ -9,8 +8,5 @@
 INSERT INTO pg_temp.adopt_rows (document, reason)
 SELECT
     d.document,
-    CASE :'kind'::text
-        WHEN 'location_locations' THEN 'sites lie in no other sites here'
-        ELSE 'the history of a site begins here with the day that it is taken over'
-    END
+    'sites lie in no other sites here' AS reason
 FROM pg_temp.adopt_documents AS d;

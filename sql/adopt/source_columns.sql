@@ -67,12 +67,10 @@ LEFT JOIN (  -- noqa: ST05
             'no_place',
             '{location_location_uuid,location_parent_uuid,location_child_uuid,created_utc}'
         ),
-        ('sites_history', 'no_place', '{site_history_uuid,site_uuid,site_data,changed_by,operation_type,created_utc}'),
-        (
-            'locations_history',
-            'no_place',
-            '{location_history_uuid,location_uuid,location_data,changed_by,operation_type,created_utc}'
-        ),
+        ('sites_history', 'kept', '{site_uuid,site_data,changed_by,operation_type,created_utc}'),
+        ('sites_history', 'derived', '{site_history_uuid}'),
+        ('locations_history', 'kept', '{location_uuid,location_data,changed_by,operation_type,created_utc}'),
+        ('locations_history', 'derived', '{location_history_uuid}'),
         ('alembic_version', 'derived', '{version_num}')
     ) AS t (table_name, place, columns)
 ) AS k ON k.table_name = c.relname AND k.column_name = a.attname

@@ -1,4 +1,4 @@
--- Run on the source: how the sites were before, which has no place here.
+-- Run on the source: the changes of the sites, numbered in the order in which they were written: a transaction's have one time.
 -- A JSON document a row: what a version of the table lacks is simply not in it.
 --
 -- Parameters: none
@@ -6,5 +6,5 @@
 --   document  jsonb
 -- Index: none (all of the table)
 -- Touches: locations_history
-SELECT to_jsonb(l) AS document
+SELECT to_jsonb(l) || jsonb_build_object('number', row_number() OVER (ORDER BY l.created_utc, l.ctid)) AS document
 FROM locations_history AS l;

@@ -25,6 +25,9 @@ RENAMED = {
     "site_group_name": "location_group_name",
     "site_group_sites": "location_group_locations",
     "site_group_site_uuid": "location_group_location_uuid",
+    "sites_history": "locations_history",
+    "site_history_uuid": "location_history_uuid",
+    "site_data": "location_data",
 }
 CREATED = datetime(2024, 5, 1, 12, 0, 0, 123456)  # noqa: DTZ001  as they have it: UTC without saying so
 BEGIN = datetime(2024, 5, 31, 22)  # noqa: DTZ001
@@ -66,6 +69,16 @@ class Old:
         names = {name: self.name(name) for name in RENAMED}
         done = self.connection.execute(statement.format(**names).encode())
         return done.fetchall() if done.description else []
+
+    def change(self, site: UUID, operation: str, at: datetime | None = CREATED, by: UUID | None = None) -> None:
+        """What the triggers of the later versions write when a site changes: its row, which it has now."""
+        statement = """
+            INSERT INTO {sites_history}
+                ({site_history_uuid}, {site_uuid}, {site_data}, changed_by, operation_type, created_utc)
+            SELECT gen_random_uuid(), s.{site_uuid}, to_jsonb(s), %s, %s, %s FROM {sites} AS s WHERE s.{site_uuid} = %s
+        """
+        names = {name: self.name(name) for name in RENAMED}
+        self.connection.execute(statement.format(**names).encode(), [by, operation, at, site])
 
     def reading(self, site: UUID, start: datetime, power: float, *, lasts=QUARTER, **columns: object) -> None:
         given = {
@@ -110,6 +123,8 @@ class Old:
                 tilt=30,
                 **(more if self.has_models and number == 1 else {}),
             )
+            if self.has_models:
+                self.change(site, "INSERT", by=USER)
             self.add("site_group_sites", site_group_site_uuid=uuid4(), site_group_uuid=OTHER_GROUP, site_uuid=site)
             self.add("inverters", inverter_uuid=uuid4(), site_uuid=site)
             for slot in range(12):  # over the end of a month

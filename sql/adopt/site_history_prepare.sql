@@ -1,0 +1,97 @@
+-- The history of the sites, as pvsite-datamodel's triggers wrote it: the row that a change left, or, of a delete, took away.
+--
+-- The row before an update is the one that the change before it left; of the first change that is known, an update becomes a baseline.
+-- Rows keep what has no column here. A change that is not older than what has become of the site here would contradict it.
+--
+-- Parameters: none
+-- Result: none
+-- Index: site_history_pkey, users_pkey
+-- Touches: 2 * adopt_documents + adopt_ids + site_history
+-- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
+INSERT INTO pg_temp.adopt_rows (document, target, reason, note)  -- noqa: disable=ST05
+SELECT
+    c.document,
+    jsonb_build_object(
+        'site_uuid', c.site_uuid,
+        'changed_utc', c.changed_utc,
+        'operation', k.operation,
+        'old_row', CASE k.operation WHEN 'update' THEN c.row_before WHEN 'delete' THEN c.row END,
+        'new_row', CASE WHEN k.operation <> 'delete' THEN c.row END,
+        'actor', c.actor
+    ),
+    CASE
+        WHEN c.changed_utc IS NULL THEN 'it has no time'
+        WHEN k.operation IS NULL THEN 'it is no insert, update or delete'
+        WHEN c.row IS NULL THEN 'its data are no row of its site'
+        WHEN c.changed_utc >= here.since_utc THEN 'it is not older than what has become of the site here'
+    END,
+    CASE WHEN k.operation = 'baseline' THEN 'the row before the update is not known: a baseline' END
+FROM (
+    SELECT
+        d.document,
+        d.site_uuid,
+        d.changed_utc,
+        d.operation,
+        d.row,
+        d.actor,
+        lag(CASE WHEN d.operation <> 'delete' THEN d.row END)
+            OVER (PARTITION BY d.site_uuid ORDER BY d.changed_utc, d.number)
+            AS row_before
+    FROM (
+        SELECT
+            a.document,
+            n.site_uuid,
+            s.created_utc AT TIME ZONE 'UTC' AS changed_utc,
+            s.number,
+            lower(s.operation_type) AS operation,
+            COALESCE(u.email, s.changed_by::text) AS actor,
+            CASE
+                WHEN COALESCE(n.data ->> 'site_uuid', n.data ->> 'location_uuid') = n.site_uuid::text
+                    THEN
+                        n.data - '{location_uuid, client_location_id, client_location_name}'::text[]
+                        || jsonb_strip_nulls(jsonb_build_object(
+                            'site_uuid', n.site_uuid,
+                            'client_uuid', i.stored_uuid,
+                            'client_site_id', n.data -> 'client_location_id',
+                            'client_site_name', n.data -> 'client_location_name',
+                            'created_utc',
+                            CASE WHEN n.data ->> 'created_utc' !~ '[-+Z][0-9:]*$' THEN n.data ->> 'created_utc' || '+00:00' END
+                        ))
+            END AS row
+        FROM pg_temp.adopt_documents AS a
+        CROSS JOIN
+            jsonb_to_record(a.document)
+                AS s (
+                    site_uuid uuid,
+                    location_uuid uuid,
+                    site_data jsonb,
+                    location_data jsonb,
+                    changed_by uuid,
+                    operation_type text,
+                    created_utc timestamp,
+                    number bigint
+                )
+        CROSS JOIN
+            LATERAL (
+                SELECT
+                    COALESCE(s.site_uuid, s.location_uuid) AS site_uuid,
+                    COALESCE(s.site_data, s.location_data) AS data
+            ) AS n
+        LEFT JOIN pg_temp.adopt_ids AS i ON i.kind = 'clients' AND i.source_uuid::text = n.data ->> 'client_uuid'
+        LEFT JOIN pg_temp.adopt_ids AS w ON w.kind = 'users' AND w.source_uuid = s.changed_by
+        LEFT JOIN users AS u ON u.user_uuid = w.stored_uuid
+    ) AS d
+) AS c
+CROSS JOIN
+    LATERAL (
+        SELECT
+            CASE
+                WHEN c.operation = 'update' AND c.row_before IS NULL THEN 'baseline'
+                WHEN c.operation IN ('insert', 'update', 'delete') THEN c.operation
+            END AS operation
+    ) AS k
+CROSS JOIN
+    LATERAL (
+        SELECT min(h.changed_utc) AS since_utc FROM site_history AS h
+        WHERE h.site_uuid = c.site_uuid AND h.database_user <> '(pvsite-datamodel)'
+    ) AS here;
