@@ -76,8 +76,22 @@ def fill_names(session, sites):
     session.flush()
     key = "location_uuid" if HAS_LOCATIONS else "site_uuid"
     session.add_all([old.InverterSQL(**{key: getattr(site, key)}) for site in every[:10]])
+    if HAS_LOCATIONS:
+        fill_history(session, user)
     session.commit()
     return [getattr(site, key) for site in every]
+
+
+def fill_history(session, user):
+    """What the triggers write, which come with the migrations alone: a change of each site."""
+    rows = session.execute(sqlalchemy.text("SELECT l.location_uuid, to_jsonb(l) FROM locations AS l")).all()
+    made = [
+        old.LocationHistorySQL(
+            location_uuid=site, location_data=data, changed_by=user.user_uuid, operation_type="INSERT"
+        )
+        for site, data in rows
+    ]
+    session.add_all(made)
 
 
 def fill_generation(session, sites, readings):

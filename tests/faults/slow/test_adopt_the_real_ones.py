@@ -78,6 +78,8 @@ def test_all_of_it_is_taken_over_after_a_kill_too(version, empty_database, postg
     assert found == old.execute(SUMS.format("sites" if version == "1.0.6" else "locations").encode()).fetchone()
     assert found[:4] == (sites, sites * readings, sites * forecasts, sites * forecasts * values)
     assert not list((tmp_path / "rejects").iterdir())
+    changes = target.execute("SELECT count(*) FROM site_history WHERE actor = 'user4@example.com'").fetchone()[0]
+    assert changes == (0 if version == "1.0.6" else sites)
 
     before = contents(target)
     taken_over(arguments)
