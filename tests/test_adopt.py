@@ -618,6 +618,7 @@ def test_a_change_of_a_site_that_cannot_be_right_or_came_too_late_is_named(old, 
         wrong = ["it has no time", "it is no insert, update or delete", "its data are no row of its site"]
         wrong += ["its data are no row of its site", *([why] if why else [])]
         assert sorted(each["reason"] for each in rows(tmp_path, "site_history")) == sorted(wrong), when
+        assert "stored, but: the row before" not in out, when
         with Repository(conninfo(target), min_size=1) as repo:
             assert [change.operation for change in repo.sites.history(SITES[0])] == ["insert", "insert"]
         old.change(SITES[0], "UPDATE", datetime.now(UTC).replace(tzinfo=None))
