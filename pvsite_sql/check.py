@@ -109,10 +109,13 @@ def _catalog(call: Call, name: str, quoted: str) -> Iterator[Finding]:
     with call.transaction():
         drift.settle(call)
         expected = drift.expected(quoted)
-        yield from drift.differences(expected, drift.facts(call, name))
-        triggers = json.dumps({"facts": [vars(fact) for fact in expected if fact.kind == "trigger"]})
         parents = list(get_args(partitions.Parent))
+        pruned = call.records("check/pruned", home=name, parents=parents)
+        known = {record["object"] for record in pruned}
+        yield from (each for each in drift.differences(expected, drift.facts(call, name)) if each.object not in known)
+        triggers = json.dumps({"facts": [vars(fact) for fact in expected if fact.kind == "trigger"]})
         for record in (
+            *pruned,
             *call.records("check/months", home=name, parents=parents, months=months_ahead()),
             *call.records("check/partitions", home=name, expected=triggers),
             *call.records("check/partition_bounds", home=name, parents=parents),

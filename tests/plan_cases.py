@@ -278,6 +278,7 @@ CASES: dict[str, list[Case]] = {
     "check/partition_bounds": [case(home="public", parents=["generation", "forecasts"])],
     "check/partition_ranges": [case(home="public", parent="generation")],
     "check/partitions": [case(home="public", expected='{"facts": []}')],
+    "check/pruned": [case(home="public", parents=["generation", "forecasts"])],
     "clients/get": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/get_or_create": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/list": [case()],

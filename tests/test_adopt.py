@@ -30,6 +30,7 @@ from concurrency import BLOCKED
 from conftest import conninfo
 from plan_cases import ELSEWHERE
 from plan_reading import Plan
+from psycopg.types.json import Jsonb
 
 from pvsite_sql import MlModel, NotFound, Repository, SchemaOutOfDate, adopt, session
 from pvsite_sql.adopt import adopt as take_over
@@ -604,6 +605,10 @@ def test_the_history_of_the_sites_is_taken_over(empty_database, target, version)
     assert report(old, target).disagreements() == []
     assert contents(target) == before
 
+    old.run("UPDATE {sites} SET client_uuid = NULL")  # a client that goes takes its id here along
+    old.run("DELETE FROM clients")
+    assert table(report(old, target), "site_history").inserted == 0
+
 
 def test_a_change_of_a_site_that_cannot_be_right_or_came_too_late_is_named(old, target, tmp_path):
     old.change(SITES[0], "TRUNCATE")
@@ -618,9 +623,59 @@ def test_a_change_of_a_site_that_cannot_be_right_or_came_too_late_is_named(old, 
         wrong = ["it has no time", "it is no insert, update or delete", "its data are no row of its site"]
         wrong += ["its data are no row of its site", *([why] if why else [])]
         assert sorted(each["reason"] for each in rows(tmp_path, "site_history")) == sorted(wrong), when
+        assert "stored, but: the row before" not in out, when
         with Repository(conninfo(target), min_size=1) as repo:
             assert [change.operation for change in repo.sites.history(SITES[0])] == ["insert", "insert"]
         old.change(SITES[0], "UPDATE", datetime.now(UTC).replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("version", ["1.0.58", "1.2.15"])
+def test_a_row_in_the_history_that_could_be_no_site_is_rejected(empty_database, target, version):
+    old = Old(empty_database, version)
+    old.fill()
+    ((row,),) = old.run(f"SELECT to_jsonb(s) FROM {{sites}} AS s WHERE {{site_uuid}} = '{SITES[0]}'")
+    client_site_id, client_site_name = old.name("client_site_id"), old.name("client_site_name")
+    wrong = [{"ml_id": None}, {"ml_id": 1.5}, {"ml_id": 3_000_000_000}, {client_site_id: "a"}, {"capacity_kw": "four"}]
+    wrong += [{"tilt": {}}, {"latitude": 10**309}, {"active": "maybe"}, {"client_uuid": "a"}, {"created_utc": 5}]
+    wrong += [{"created_utc": "infinity"}]
+    no_rows = [[1], 5, "a", True, None, {}, {old.name("site_uuid"): str(SITES[0])}]
+    no_rows += [{**row, **each} for each in wrong]
+    right = [
+        {"latitude": "NaN", "capacity_kw": "Infinity"},
+        {client_site_id: None, client_site_name: None, "country": None, "asset_type": None, "active": None},
+        {"created_utc": None},
+        {"created_utc": "2024-01-01T00:00:00+01:00"},
+    ]
+    days = [CREATED + timedelta(days=day) for day in range(1, 1 + len(no_rows) + len(right))]
+    for day, data in zip(days, [*no_rows, *({**row, **each} for each in right)], strict=True):
+        change = {"site_history_uuid": uuid4(), "site_uuid": SITES[0], "site_data": Jsonb(data), "created_utc": day}
+        old.add("sites_history", **change, operation_type="UPDATE")
+    old.change(SITES[0], "UPDATE", datetime(2099, 1, 1))  # noqa: DTZ001
+    found = report(old, target)
+    assert found.disagreements() == []
+    assert table(found, "site_history").rejected == {
+        "its data are no row of its site": len(no_rows),
+        "its time lies in the future": 1,
+    }
+    assert table(found, "site_history").notes == {
+        "the row before the update is not known: a baseline": 1,
+        "created_utc was not known: that of the change": 1,
+    }
+    with Repository(conninfo(target), min_size=1) as repo:
+        assert [change.operation for change in repo.sites.history(SITES[0])] == [
+            *("insert", "baseline", "update", "update", "update", "insert")
+        ]
+        then = [repo.sites.get_as_of(SITES[0], at_utc=aware(day)) for day in days]
+    assert then[len(no_rows) - 1].capacity_kw == 4
+    assert [site.capacity_kw for site in then[-4:]] == [float("inf"), 4, 4, 4]
+    assert [(site.client_site_name, site.asset_type, site.active) for site in then[-3:-1]] == [
+        (None, "pv", True),
+        ("site 0", "pv", True),
+    ]
+    assert [site.created_utc for site in then[-2:]] == [aware(days[-2]), datetime(2023, 12, 31, 23, tzinfo=UTC)]
+    before = contents(target)
+    report(old, target)
+    assert contents(target) == before
 
 
 def test_small_rows_that_have_no_place_are_named(old, target, tmp_path):

@@ -26,8 +26,9 @@ from forecast_cases import HOUR, forecast_frame, stored, together
 from psycopg import sql
 
 import pvsite_sql
-from pvsite_sql import InsertResult, InvalidInput, PvsiteSqlError, Repository, archive
+from pvsite_sql import InsertResult, InvalidInput, PvsiteSqlError, Repository, archive, check, drift
 from pvsite_sql.prune import _Prune, prune
+from pvsite_sql.session import Call
 
 MAY, JUNE = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6))
 MID_JUNE = datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -596,6 +597,47 @@ def test_killed_at_any_step_it_loses_nothing_and_the_next_run_goes_on(
     archives = loaded(*tmp_path.iterdir()).drop_duplicates().reset_index(drop=True)
     pd.testing.assert_frame_equal(archives, old)
     assert all(path.suffix == ".parquet" for path in tmp_path.iterdir())
+
+
+def told(direct: str) -> list[drift.Finding]:
+    """What `check` says of tables that a prune has taken out."""
+    with psycopg.connect(direct, autocommit=True) as connection:
+        found = check.findings(Call(connection))
+    assert "is not the package's" not in {each.message for each in found}
+    return [each for each in found if each.kind == "pruned"]
+
+
+@pytest.mark.parametrize("step", ["detach", "rename"])
+def test_check_tells_what_an_interrupted_prune_has_left_and_how_to_put_it_back(repo, direct, admin, readings, step):
+    assert told(direct) == []
+    with child(direct, "after", step, "wait") as process:
+        assert process.stdout.readline() == "there\n"
+        (left,) = told(direct)
+        assert (left.severity, left.message, left.sql) == (
+            *("information", "was taken out of generation by a prune that is at work", ""),
+        )
+    until(lambda: admin.execute(CONNECTED).fetchone() == (0,))
+    (left,) = told(direct)
+    (name,) = (name for name, rest in tables(admin).items() if rest[0] is None)
+    assert (left.severity, left.object) == ("warning", f"table {name}")
+    assert "taken out of generation by a prune that was interrupted" in left.message
+    assert left.message.endswith("prune again, or put it back")
+    admin.execute(left.sql)
+    assert told(direct) == []
+    assert name in attached(admin)
+    pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
+
+
+def test_what_an_interrupted_prune_has_left_of_a_month_that_is_there_anew_is_not_put_back(
+    repo, direct, admin, readings
+):
+    with child(direct, "after", "rename", "kill") as process:
+        process.wait(60)
+    until(lambda: admin.execute(CONNECTED).fetchone() == (0,))
+    repo.generation.insert(reading_frame(readings["site_uuid"][0], start="2024-04-02"))
+    (left,) = told(direct)
+    assert (left.severity, left.sql) == ("warning", "")
+    assert left.message.endswith("prune again (its month has a new partition by now)")
 
 
 def keys(*frames: pd.DataFrame) -> set[tuple[str, Any]]:

@@ -16,7 +16,7 @@ SELECT
         ELSE 'conflict'
     END AS outcome,
     r.reason,
-    r.note,
+    CASE WHEN r.reason IS NULL THEN r.note END AS note,
     count(*) AS rows
 FROM pg_temp.adopt_rows AS r
 GROUP BY outcome, r.reason, r.note;

@@ -1,4 +1,5 @@
 -- Changes of sites that are not there yet. Which user of the old server made them is not known; the database_user says whence they are.
+-- A change is the same if its client is known by another id now, as when the source has deleted it: nothing can be taken out again.
 --
 -- Parameters: none
 -- Result: none
@@ -33,7 +34,7 @@ WHERE
             h.site_uuid = s.site_uuid
             AND h.changed_utc = s.changed_utc
             AND h.operation = s.operation
-            AND h.new_row IS NOT DISTINCT FROM s.new_row
+            AND h.new_row - 'client_uuid' IS NOT DISTINCT FROM s.new_row - 'client_uuid'
     )
 -- change_id counts up in this order
 ORDER BY s.changed_utc, (r.document ->> 'number')::bigint;

@@ -1,7 +1,8 @@
 -- The history of the sites, as pvsite-datamodel's triggers wrote it: the row that a change left, or, of a delete, took away.
 --
 -- The row before an update is the one that the change before it left; of the first change that is known, an update becomes a baseline.
--- Rows keep what has no column here. A change that is not older than what has become of the site here would contradict it.
+-- Rows keep what has no column here. A change that is not older than what has become of the site here would contradict it. A row of which
+-- sites/get_as_of could make no site is none. When a site was made that does not say so is not later than the change.
 --
 -- Parameters: none
 -- Result: none
@@ -23,9 +24,14 @@ SELECT
         WHEN c.changed_utc IS NULL THEN 'it has no time'
         WHEN k.operation IS NULL THEN 'it is no insert, update or delete'
         WHEN c.row IS NULL THEN 'its data are no row of its site'
+        WHEN c.changed_utc > now() THEN 'its time lies in the future'
         WHEN c.changed_utc >= here.since_utc THEN 'it is not older than what has become of the site here'
     END,
-    CASE WHEN k.operation = 'baseline' THEN 'the row before the update is not known: a baseline' END
+    NULLIF(concat_ws(
+        '; ',
+        CASE WHEN k.operation = 'baseline' THEN 'the row before the update is not known: a baseline' END,
+        CASE WHEN c.is_undated THEN 'created_utc was not known: that of the change' END
+    ), '')
 FROM (
     SELECT
         d.document,
@@ -33,6 +39,7 @@ FROM (
         d.changed_utc,
         d.operation,
         d.row,
+        d.is_undated,
         d.actor,
         lag(CASE WHEN d.operation <> 'delete' THEN d.row END)
             OVER (PARTITION BY d.site_uuid ORDER BY d.changed_utc, d.number)
@@ -45,18 +52,28 @@ FROM (
             s.number,
             lower(s.operation_type) AS operation,
             COALESCE(u.email, s.changed_by::text) AS actor,
+            n.data ->> 'created_utc' IS NULL AS is_undated,
             CASE
-                WHEN COALESCE(n.data ->> 'site_uuid', n.data ->> 'location_uuid') = n.site_uuid::text
-                    THEN
-                        n.data - '{location_uuid, client_location_id, client_location_name}'::text[]
-                        || jsonb_strip_nulls(jsonb_build_object(
-                            'site_uuid', n.site_uuid,
-                            'client_uuid', i.stored_uuid,
-                            'client_site_id', n.data -> 'client_location_id',
-                            'client_site_name', n.data -> 'client_location_name',
-                            'created_utc',
-                            CASE WHEN n.data ->> 'created_utc' !~ '[-+Z][0-9:]*$' THEN n.data ->> 'created_utc' || '+00:00' END
-                        ))
+                WHEN
+                    m.row ->> 'ml_id' IS NOT NULL AND NOT EXISTS (
+                        SELECT FROM jsonb_each(m.row) AS e (key, value)
+                        WHERE
+                            e.value <> 'null' AND CASE
+                                -- nothing but numbers lies between two numbers
+                                WHEN e.key IN ('client_site_id', 'ml_id')
+                                    THEN e.value < '-2147483648' OR e.value > '2147483647' OR e.value::text LIKE '%.%'
+                                WHEN
+                                    e.key IN (
+                                        'orientation', 'tilt', 'latitude', 'longitude',
+                                        'capacity_kw', 'inverter_capacity_kw', 'module_capacity_kw'
+                                    )
+                                    THEN (e.value < '-1e308' OR e.value > '1e308') AND e.value #>> '{}' !~ '^(NaN|-?Infinity)$'
+                                WHEN e.key = 'active' THEN jsonb_typeof(e.value) <> 'boolean'
+                                WHEN e.key = 'client_uuid' THEN e.value #>> '{}' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                                WHEN e.key = 'created_utc' THEN e.value #>> '{}' !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d'
+                            END
+                    )
+                    THEN m.row
             END AS row
         FROM pg_temp.adopt_documents AS a
         CROSS JOIN
@@ -75,9 +92,26 @@ FROM (
             LATERAL (
                 SELECT
                     COALESCE(s.site_uuid, s.location_uuid) AS site_uuid,
-                    COALESCE(s.site_data, s.location_data) AS data
+                    COALESCE(s.site_data, s.location_data) AS data,
+                    COALESCE(COALESCE(s.site_data, s.location_data) ->> 'created_utc', to_jsonb(s.created_utc) #>> '{}') AS made
             ) AS n
         LEFT JOIN pg_temp.adopt_ids AS i ON i.kind = 'clients' AND i.source_uuid::text = n.data ->> 'client_uuid'
+        CROSS JOIN
+            LATERAL (
+                SELECT
+                    CASE
+                        WHEN COALESCE(n.data ->> 'site_uuid', n.data ->> 'location_uuid') = n.site_uuid::text
+                            THEN
+                                n.data - '{location_uuid, client_location_id, client_location_name}'::text[]
+                                || jsonb_strip_nulls(jsonb_build_object(
+                                    'site_uuid', n.site_uuid,
+                                    'client_uuid', i.stored_uuid,
+                                    'client_site_id', n.data -> 'client_location_id',
+                                    'client_site_name', n.data -> 'client_location_name',
+                                    'created_utc', CASE WHEN n.made ~ '[-+Z][0-9:]*$' THEN n.made ELSE n.made || '+00:00' END
+                                ))
+                    END AS row
+            ) AS m
         LEFT JOIN pg_temp.adopt_ids AS w ON w.kind = 'users' AND w.source_uuid = s.changed_by
         LEFT JOIN users AS u ON u.user_uuid = w.stored_uuid
     ) AS d
