@@ -384,6 +384,17 @@ def test_the_four_that_a_deploy_breaks_at_once_are_found_and_mended_by_what_is_p
     assert out.startswith("All is well: the schema is that of ")
 
 
+def test_a_function_that_is_pasted_as_it_is_printed_is_right(database):
+    """Its lines are set in by four blanks then, and blank lines may be lost on the way."""
+    dsn = conninfo(database)
+    database.execute("DROP FUNCTION latest_forecast_values")
+    database.execute("CREATE OR REPLACE FUNCTION key_is_fixed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
+    _, out, _ = called("check", "--dsn", dsn)
+    assert "    $function$;" in out.splitlines()
+    paste(dsn, *(line for line in out.splitlines() if line.startswith("    ")))
+    assert found(dsn) == []
+
+
 def test_everything_gone_at_once_comes_back(database):
     dsn = conninfo(database)
     database.execute("DROP FUNCTION sites_exist, key_is_fixed, forecast_gaps CASCADE")
