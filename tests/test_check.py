@@ -521,6 +521,22 @@ class TestMonths:
         paste(dsn, *(finding.sql for finding in findings))
         assert found(dsn) == []
 
+    def test_a_detached_partition_is_in_the_way_of_its_month(self, database):
+        dsn = conninfo(database)
+        with Repository(dsn, min_size=1) as repo:
+            frame = reading_frame(repo.sites.create().site_uuid, start=f"{THIS_MONTH}")
+            repo.generation.insert(frame)
+            database.execute(f"ALTER TABLE generation DETACH PARTITION {PARTITION}")
+            with pytest.raises(psycopg.errors.DuplicateTable):
+                repo.generation.insert(frame)
+            findings = {f.kind: f for f in found(dsn)}
+            missing = findings["partition"]
+            assert (missing.severity, missing.object) == ("error", "table generation")
+            assert f"none can be made: public.{PARTITION} has its name, and is none" in missing.message
+            paste(dsn, missing.sql)
+            assert found(dsn) == []
+            assert repo.generation.insert(frame).skipped == len(frame)
+
     def test_whole_years_are_no_holes(self, database):
         database.execute("CREATE TABLE generation_2001 PARTITION OF generation FOR VALUES"
                          f" FROM ('2001-01-01Z') TO ('{THIS_MONTH}Z')")  # fmt: skip
@@ -578,8 +594,8 @@ class TestMonths:
         said = {f.object: f for f in found(dsn)}
         half = said[f"table {FORECASTS}"]
         assert (half.severity, "is half detached from forecasts" in half.message) == ("warning", True)
-        paste(dsn, half.sql)
-        assert [f.object for f in found(dsn)] == [f"table {FORECASTS}", "table forecasts"]
+        paste(dsn, *(finding.sql for finding in said.values()))
+        assert found(dsn) == []
 
 
 class TestStatistics:
