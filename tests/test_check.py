@@ -173,6 +173,18 @@ CASES = {
         "validity of constraint sites_tilt_check on sites",
         "is not validated, not validated",
     ),
+    "foreign key that does not hold": (
+        "ALTER TABLE users DISABLE TRIGGER ALL",
+        "error",
+        "state of constraint users_site_group_uuid_fkey on users",
+        "is disabled, not enabled",
+    ),
+    "foreign key that does not hold at the other end": (
+        "ALTER TABLE clients DISABLE TRIGGER ALL",
+        "error",
+        "state of constraint sites_client_uuid_fkey on sites",
+        "is disabled, not enabled",
+    ),
     "trigger": (
         "DROP TRIGGER generation_sites_exist ON generation",
         "error",
