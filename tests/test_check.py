@@ -715,6 +715,23 @@ class TestPlaces:
         paste(empty_dsn, *(finding.sql for finding in findings))  # whatever search_path is
         assert found(dsn) == []
 
+    def test_partitions_in_another_schema(self, database):
+        dsn = conninfo(database)
+        middle = AHEAD.replace(day=15)
+        database.execute(
+            f"""
+            CREATE SCHEMA "old months";
+            ALTER TABLE {FORECASTS} SET SCHEMA "old months";
+            DROP INDEX forecasts_forecast_uuid_idx;
+            CREATE INDEX forecasts_forecast_uuid_idx ON ONLY forecasts (forecast_uuid);
+            DROP TRIGGER forecasts_sites_exist ON "old months".{FORECASTS};
+            DROP TABLE generation_p{AHEAD:%Y_%m};
+            CREATE TABLE "old months".half PARTITION OF generation FOR VALUES FROM ('{AHEAD}Z') TO ('{middle}Z');
+            """
+        )
+        paste(dsn, *(finding.sql for finding in found(dsn)))
+        assert found(dsn) == []
+
     def test_a_session_with_its_own_ideas_of_names_and_times(self, database):
         own = "-c search_path=pg_temp,public -c datestyle=SQL,DMY -c timezone=Asia/Kolkata -c quote_all_identifiers=on"
         assert found(make_conninfo(conninfo(database), options=own)) == []
