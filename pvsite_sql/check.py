@@ -116,9 +116,9 @@ def _catalog(call: Call, name: str, quoted: str) -> Iterator[Finding]:
         triggers = json.dumps({"facts": [vars(fact) for fact in expected if fact.kind == "trigger"]})
         for record in (
             *pruned,
-            *call.records("check/months", home=name, parents=parents, months=months_ahead()),
             *call.records("check/partitions", home=name, expected=triggers),
             *call.records("check/partition_bounds", home=name, parents=parents),
+            *call.records("check/months", home=name, parents=parents, months=months_ahead()),
             *call.records("check/invalid_indexes", home=name),
             *call.records("check/never_analyzed", home=name),
         ):

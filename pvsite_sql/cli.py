@@ -28,7 +28,7 @@ try:
 
     from . import cli_adopt, cli_load, cli_prune, cli_queries
     from . import demo as demonstration
-    from .cli_dsn import Dsn, checked, fail
+    from .cli_dsn import Dsn, a_number, checked, fail
 except ModuleNotFoundError as missing:
     if missing.name not in ("typer", "rich"):
         raise
@@ -71,14 +71,22 @@ def migrate(
     lock_timeout_s: Annotated[
         float,
         typer.Option(
-            "--lock-timeout", metavar="SECONDS", min=0.01, help="To wait for a lock, and to keep others waiting."
+            "--lock-timeout",
+            metavar="SECONDS",
+            min=0.01,
+            max=86400,
+            callback=a_number,
+            help="To wait for a lock, and to keep others waiting.",
         ),
     ] = 2.0,
     attempts: Annotated[
         int, typer.Option(metavar="N", min=1, help="For each migration, with pauses that grow from 0.5 s to 10 s.")
     ] = 10,
     wait_s: Annotated[
-        float, typer.Option("--wait", metavar="SECONDS", min=0, help="For another migrator that is at work.")
+        float,
+        typer.Option(
+            "--wait", metavar="SECONDS", min=0, callback=a_number, help="For another migrator that is at work."
+        ),
     ] = 60.0,
     dsn: Dsn = None,
 ) -> None:
@@ -108,7 +116,12 @@ def check(
     timeout_s: Annotated[
         float,
         typer.Option(
-            "--timeout", metavar="SECONDS", min=0, max=86400, help="For the look for rows without a site; 0: no look."
+            "--timeout",
+            metavar="SECONDS",
+            min=0,
+            max=86400,
+            callback=a_number,
+            help="For the look for rows without a site; 0: no look.",
         ),
     ] = checks.ORPHANS_TIMEOUT_S,
     dsn: Dsn = None,
@@ -204,7 +217,7 @@ def explain(
     ] = None,
     analyze: Annotated[bool, typer.Option("--analyze", help="Run it, for times and rows, and roll it back.")] = False,
     timeout_s: Annotated[
-        int, typer.Option("--timeout", metavar="SECONDS", min=0, help="For each statement; 0: none.")
+        int, typer.Option("--timeout", metavar="SECONDS", min=0, max=86400, help="For each statement; 0: none.")
     ] = 60,
     dsn: Dsn = None,
 ) -> None:

@@ -1,7 +1,8 @@
-"""The command line: how a database is named."""
+"""The command line: how a database is named, and what several options have in common."""
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Annotated, NoReturn
 
@@ -9,7 +10,7 @@ import psycopg
 import typer
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["Dsn", "checked", "fail"]
+__all__ = ["Dsn", "a_number", "checked", "fail"]
 
 Dsn = Annotated[
     str | None,
@@ -31,6 +32,13 @@ def checked(dsn: str | None) -> str:
     except psycopg.ProgrammingError:  # whose text may show the password
         fail("The DSN is not one of libpq's, such as postgresql://user@host/name or 'host=... dbname=...'.", 2)
     return dsn
+
+
+def a_number(value: float) -> float:
+    """The value of an option, but for nan, which some versions of typer find within all bounds."""
+    if math.isnan(value):
+        raise typer.BadParameter("a number is wanted, not nan")
+    return value
 
 
 def fail(sentence: str, code: int) -> NoReturn:

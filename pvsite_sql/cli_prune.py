@@ -41,6 +41,7 @@ LOCK_TIMEOUT = typer.Option(
     "--lock-timeout",
     metavar="SECONDS",
     min=0.01,
+    max=86400,
     help="How long it waits for a lock at a time, and others at most behind it.",
 )
 WAIT = typer.Option(

@@ -173,6 +173,18 @@ CASES = {
         "validity of constraint sites_tilt_check on sites",
         "is not validated, not validated",
     ),
+    "foreign key that does not hold": (
+        "ALTER TABLE users DISABLE TRIGGER ALL",
+        "error",
+        "state of constraint users_site_group_uuid_fkey on users",
+        "is disabled, not enabled",
+    ),
+    "foreign key that does not hold at the other end": (
+        "ALTER TABLE clients DISABLE TRIGGER ALL",
+        "error",
+        "state of constraint sites_client_uuid_fkey on sites",
+        "is disabled, not enabled",
+    ),
     "trigger": (
         "DROP TRIGGER generation_sites_exist ON generation",
         "error",
@@ -384,6 +396,17 @@ def test_the_four_that_a_deploy_breaks_at_once_are_found_and_mended_by_what_is_p
     assert out.startswith("All is well: the schema is that of ")
 
 
+def test_a_function_that_is_pasted_as_it_is_printed_is_right(database):
+    """Its lines are set in by four blanks then, and blank lines may be lost on the way."""
+    dsn = conninfo(database)
+    database.execute("DROP FUNCTION latest_forecast_values")
+    database.execute("CREATE OR REPLACE FUNCTION key_is_fixed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
+    _, out, _ = called("check", "--dsn", dsn)
+    assert "    $function$;" in out.splitlines()
+    paste(dsn, *(line for line in out.splitlines() if line.startswith("    ")))
+    assert found(dsn) == []
+
+
 def test_everything_gone_at_once_comes_back(database):
     dsn = conninfo(database)
     database.execute("DROP FUNCTION sites_exist, key_is_fixed, forecast_gaps CASCADE")
@@ -510,6 +533,22 @@ class TestMonths:
         paste(dsn, *(finding.sql for finding in findings))
         assert found(dsn) == []
 
+    def test_a_detached_partition_is_in_the_way_of_its_month(self, database):
+        dsn = conninfo(database)
+        with Repository(dsn, min_size=1) as repo:
+            frame = reading_frame(repo.sites.create().site_uuid, start=f"{THIS_MONTH}")
+            repo.generation.insert(frame)
+            database.execute(f"ALTER TABLE generation DETACH PARTITION {PARTITION}")
+            with pytest.raises(psycopg.errors.DuplicateTable):
+                repo.generation.insert(frame)
+            findings = {f.kind: f for f in found(dsn)}
+            missing = findings["partition"]
+            assert (missing.severity, missing.object) == ("error", "table generation")
+            assert f"none can be made: public.{PARTITION} has its name, and is none" in missing.message
+            paste(dsn, missing.sql)
+            assert found(dsn) == []
+            assert repo.generation.insert(frame).skipped == len(frame)
+
     def test_whole_years_are_no_holes(self, database):
         database.execute("CREATE TABLE generation_2001 PARTITION OF generation FOR VALUES"
                          f" FROM ('2001-01-01Z') TO ('{THIS_MONTH}Z')")  # fmt: skip
@@ -567,8 +606,8 @@ class TestMonths:
         said = {f.object: f for f in found(dsn)}
         half = said[f"table {FORECASTS}"]
         assert (half.severity, "is half detached from forecasts" in half.message) == ("warning", True)
-        paste(dsn, half.sql)
-        assert [f.object for f in found(dsn)] == [f"table {FORECASTS}", "table forecasts"]
+        paste(dsn, *(finding.sql for finding in said.values()))
+        assert found(dsn) == []
 
 
 class TestStatistics:
@@ -676,6 +715,23 @@ class TestPlaces:
         paste(empty_dsn, *(finding.sql for finding in findings))  # whatever search_path is
         assert found(dsn) == []
 
+    def test_partitions_in_another_schema(self, database):
+        dsn = conninfo(database)
+        middle = AHEAD.replace(day=15)
+        database.execute(
+            f"""
+            CREATE SCHEMA "old months";
+            ALTER TABLE {FORECASTS} SET SCHEMA "old months";
+            DROP INDEX forecasts_forecast_uuid_idx;
+            CREATE INDEX forecasts_forecast_uuid_idx ON ONLY forecasts (forecast_uuid);
+            DROP TRIGGER forecasts_sites_exist ON "old months".{FORECASTS};
+            DROP TABLE generation_p{AHEAD:%Y_%m};
+            CREATE TABLE "old months".half PARTITION OF generation FOR VALUES FROM ('{AHEAD}Z') TO ('{middle}Z');
+            """
+        )
+        paste(dsn, *(finding.sql for finding in found(dsn)))
+        assert found(dsn) == []
+
     def test_a_session_with_its_own_ideas_of_names_and_times(self, database):
         own = "-c search_path=pg_temp,public -c datestyle=SQL,DMY -c timezone=Asia/Kolkata -c quote_all_identifiers=on"
         assert found(make_conninfo(conninfo(database), options=own)) == []
@@ -724,12 +780,20 @@ def test_a_locked_table_does_not_hold_it_up_for_long(database):
 
 
 def test_nothing_is_changed(database):
-    """The connection of the command is read-only: whatever writes fails."""
+    """Its transactions are read-only, so what writes is refused: here a view that somebody has put in the way."""
     dsn = conninfo(database)
-    lasting = "SELECT count(*), max(oid::bigint) FROM pg_class"
-    before = database.execute(lasting).fetchone()
-    assert called("check", "--dsn", dsn)[0] == 0
-    assert database.execute(lasting).fetchone() == before
+    database.execute(
+        """
+        CREATE FUNCTION written() RETURNS boolean LANGUAGE sql VOLATILE
+        AS $$ INSERT INTO status (status, message) VALUES ('ok', 'written') RETURNING true $$;
+        ALTER TABLE _yoyo_migration RENAME TO applied;
+        CREATE VIEW _yoyo_migration AS SELECT * FROM applied WHERE written();
+        """
+    )
+    code, out, err = called("check", "--dsn", dsn)
+    assert (code, out) == (1, "")
+    assert "cannot execute INSERT in a read-only transaction" in err
+    assert database.execute("SELECT FROM status").fetchall() == []
 
 
 def test_json(database):

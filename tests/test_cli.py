@@ -51,6 +51,26 @@ def slow(server):
         }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (["check", "--timeout"], ["nan", "inf", "-1", "1e9", ""]),
+        (["migrate", "--lock-timeout"], ["nan", "inf", "0", "1e9", ""]),
+        (["migrate", "--wait"], ["nan", "-1", ""]),
+        (["migrate", "--attempts"], ["0", "1.5", ""]),
+        (["queries", "explain", "clients/list", "--timeout"], ["nan", "-1", "2147484", ""]),
+        (["prune", "--generation-before", "2020-01-01", "--lock-timeout"], ["inf", "0", "1e9", ""]),
+        (["prune", "--generation-before", "2020-01-01", "--batch-rows"], ["0", ""]),
+    ],
+    ids=lambda value: " ".join(value[:1] + value[-1:]),
+)
+def test_a_number_that_can_not_be_meant_is_wrong_use(arguments, values, dsn):
+    for value in values:
+        code, out, err = called(*arguments[:-1], f"{arguments[-1]}={value}", "--dsn", dsn)
+        assert (code, out) == (2, ""), err
+        assert arguments[-1] in err
+
+
 def test_help_names_the_commands_and_the_variables():
     code, out, err = run("--help")
     assert (code, err) == (0, "")

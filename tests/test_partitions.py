@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pandas as pd
 import psycopg
 import pytest
-from concurrency import SECONDS, concurrently
+from concurrency import SECONDS, concurrently, held_up
 from conftest import reading_frame
 from psycopg import sql
 
@@ -55,6 +55,25 @@ def test_are_made_when_they_are_missing(repo, site, admin):
     assert names(admin) == [f"generation_p{m}" for m in ("1970_01", "2023_12", "2024_06", "2024_07", "2099_12")]
     repo.generation.insert(months_of(site.site_uuid, "2024-07-05", "2024-09-01", "2024-08-01"))
     assert names(admin)[-3:] == ["generation_p2024_08", "generation_p2024_09", "generation_p2099_12"]
+
+
+def test_a_detached_month_is_gone_from_older_snapshots_that_have_not_used_the_table(dsn, repo, site, admin):
+    repo.generation.insert(months_of(site.site_uuid, "2024-06-01", "2024-07-01", rows=2))
+    counted = "SELECT count(*) FROM generation"
+    with psycopg.connect(dsn) as user, psycopg.connect(dsn) as latecomer:
+        for connection, used in ((user, "generation"), (latecomer, "sites")):
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.execute(sql.SQL("SELECT FROM {}").format(sql.Identifier(used)))
+
+        def leave():
+            assert user.execute(counted).fetchone() == (4,)
+            user.commit()
+
+        detach = "ALTER TABLE generation DETACH PARTITION generation_p2024_06 CONCURRENTLY"
+        with psycopg.connect(dsn, autocommit=True) as other:
+            held_up(admin, leave, lambda: other.execute(detach))
+        assert latecomer.execute(counted).fetchone() == (2,)
+    assert names(admin) == ["generation_p2024_07"]
 
 
 def test_of_a_long_history_are_made_at_once(repo, site, admin):

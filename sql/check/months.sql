@@ -1,5 +1,6 @@
--- Months without any partition: of those that should be there ahead, and between the first and the last one stored. Of months
--- that have one for a part of them, check/partition_bounds tells.
+-- Months without any partition: of those that should be there ahead, and between the first and the last one stored. Where a table,
+-- such as a detached one, has the name that the partition would get, none can be made. Of months that have one for a part of them,
+-- check/partition_bounds tells.
 --
 -- Parameters:
 --   home     text    the schema
@@ -63,33 +64,58 @@ wanted AS (
     ) AS m (month)
 ),
 
+detached AS (
+    SELECT
+        c.oid,
+        c.relname
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid AND NOT i.inhdetachpending
+    WHERE
+        n.nspname = :'home'::text
+        AND c.relkind = 'r'
+        AND i.inhrelid IS NULL
+        AND NOT starts_with(COALESCE(obj_description(c.oid, 'pg_class'), ''), 'pvsite-sql prune: ')  -- see check/pruned
+),
+
 missing AS (
     SELECT
         w.parent,
         w.month,
         w.ahead,
+        d.oid AS detached,
         -- ensure_month_partitions takes 240 at once
-        (row_number() OVER (PARTITION BY w.parent, w.ahead ORDER BY w.month) - 1) / 240 AS lot
+        (row_number() OVER (PARTITION BY w.parent, w.ahead, d.oid ORDER BY w.month) - 1) / 240 AS lot
     FROM wanted AS w
+    LEFT JOIN detached AS d ON d.relname = w.parent || to_char(w.month, '"_p"YYYY_MM')
     WHERE NOT w.ranges && tstzrange(w.month::timestamptz, w.month + interval '1 month')
 )
 
 SELECT
     'partition' AS kind,
-    CASE WHEN p.ahead THEN 'warning' ELSE 'information' END AS severity,
+    CASE WHEN NOT p.ahead THEN 'information' WHEN p.detached IS NOT NULL THEN 'error' ELSE 'warning' END AS severity,
     'table ' || p.parent AS object,
     CASE
+        WHEN p.detached IS NOT NULL
+            THEN format('has no partition for %s, and none can be made: %s has its name, and is none', p.named, p.detached::regclass)
         WHEN p.ahead THEN 'has no partition for ' || p.named || ': the statement makes it, or `pvsite-sql migrate`'
         ELSE 'has partitions before and after, but none for ' || p.named || ': inserts make it if rows come'
     END AS message,
-    format('SELECT %I.ensure_month_partitions(%L, %L);', :'home'::text, p.parent, p.months) AS sql
+    CASE
+        WHEN p.detached IS NULL THEN format('SELECT %I.ensure_month_partitions(%L, %L);', :'home'::text, p.parent, p.months)
+        ELSE format(
+            'ALTER TABLE %I.%I ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L);', :'home'::text, p.parent, p.detached::regclass,
+            p.months[1]::timestamptz, p.months[1]::timestamptz + interval '1 month'
+        )
+    END AS sql
 FROM (
     SELECT
         m.parent,
         m.ahead,
+        m.detached,
         array_agg(m.month ORDER BY m.month) AS months,
         string_agg(to_char(m.month, 'YYYY-MM'), ', ' ORDER BY m.month) AS named
     FROM missing AS m
-    GROUP BY m.parent, m.ahead, m.lot
+    GROUP BY m.parent, m.ahead, m.detached, m.lot
 ) AS p
 ORDER BY p.parent, p.months;

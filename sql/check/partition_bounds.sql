@@ -19,6 +19,7 @@ WITH partitions AS (
         t.relname AS parent_name,
         p.oid AS partition,
         p.relname AS name,
+        p.relnamespace::regnamespace AS namespace,
         i.inhdetachpending AS pending,
         b.bounds,
         m.bound[1]::timestamptz AS start_utc,
@@ -87,9 +88,9 @@ SELECT
             format('ALTER TABLE %s RENAME TO %I;', p.partition::regclass, w.name),
             format('SELECT %I.ensure_month_partitions(%L, %L);', :'home'::text, p.parent_name, c.months),
             format(
-                'INSERT INTO %s (%s) SELECT %s FROM %I.%I;', p.parent::regclass, c.columns, c.columns, :'home'::text, w.name
+                'INSERT INTO %s (%s) SELECT %s FROM %s.%I;', p.parent::regclass, c.columns, c.columns, p.namespace, w.name
             ),
-            format('DROP TABLE %I.%I;', :'home'::text, w.name),
+            format('DROP TABLE %s.%I;', p.namespace, w.name),
             'COMMIT;'
         )
     END AS sql

@@ -19,6 +19,7 @@ WITH partitions AS (
         t.relname AS parent_name,
         p.oid AS partition,
         p.relname AS name,
+        p.relnamespace::regnamespace AS namespace,
         p.relkind,
         p.relpersistence
     FROM pg_class AS t
@@ -80,7 +81,7 @@ FROM (
                         format('INDEX CONCURRENTLY %I ON %s USING ', l.name, p.partition::regclass)
                     )
             ELSE format('ALTER TABLE %s ADD CONSTRAINT %I %s', p.partition::regclass, l.name, pg_get_constraintdef(k.oid))
-        END || format(E';\nALTER INDEX %s ATTACH PARTITION %s.%I;', x.oid::regclass, quote_ident(:'home'::text), l.name)
+        END || format(E';\nALTER INDEX %s ATTACH PARTITION %s.%I;', x.oid::regclass, p.namespace, l.name)
     FROM partitions AS p
     JOIN pg_index AS i ON i.indrelid = p.parent
     JOIN pg_class AS x ON x.oid = i.indexrelid

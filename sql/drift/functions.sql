@@ -73,7 +73,11 @@ CROSS JOIN
             'function',
             t.name,
             '',
-            format('(%s) %s, body %s', pg_get_function_arguments(p.oid), t.attributes, md5(p.prosrc)),
+            -- without indents and blank lines, which change where a body is pasted as `check` prints it
+            format(
+                '(%s) %s, body %s', pg_get_function_arguments(p.oid), t.attributes,
+                md5(regexp_replace(p.prosrc, '\s*\n\s*', E'\n', 'g'))
+            ),
             '',
             format(
                 E'CREATE OR REPLACE FUNCTION %s.%I(%s)\n%s AS $function$%s$function$;',
