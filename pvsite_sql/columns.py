@@ -49,7 +49,7 @@ def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     """The one column of that name."""
     if frame.columns.nlevels > 1:
         raise InvalidInput("the frame's columns have more than one level", column=name)
-    found = int((frame.columns == name).sum())
+    found = sum(isinstance(label, str) and label == name for label in frame.columns)
     if found != 1:
         raise InvalidInput("the column is missing" if not found else f"{found} columns have this name", column=name)
     series: pd.Series[Any] = frame[name]
