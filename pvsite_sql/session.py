@@ -97,6 +97,8 @@ class Call:
                 if outermost and self._settings is not None:
                     self.run("session/begin", **self._settings.parameters(self._kind))
                 yield
+                if self._connection.closed:  # psycopg would leave the block as if it had been committed
+                    raise psycopg.OperationalError("the connection was lost before COMMIT: nothing is stored")
                 self.commit_was_sent = outermost
         except psycopg.OperationalError as error:
             if outermost and self.commit_was_sent and self._connection.broken:
