@@ -105,8 +105,9 @@ class Call:
                 raise OutcomeUnknown("the connection died between COMMIT and its answer") from error
             raise
         except psycopg.Error as error:
-            if outermost and self.commit_was_sent:
-                raise _explained(error) from error  # a constraint that is checked at COMMIT
+            explained = _explained(error)
+            if outermost and self.commit_was_sent and explained is not error:
+                raise explained from error  # a constraint that is checked at COMMIT
             raise
 
     def rows(self, model: type[Model], name: str, /, **parameters: object) -> list[Model]:
