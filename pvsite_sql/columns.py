@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from .copy import Type, decode, encode_rows
-from .errors import InvalidInput
+from .errors import InvalidInput, PvsiteSqlError
 from .inputs import as_utc, as_uuid
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "each_unique",
     "frame_of",
     "powers",
+    "reading",
     "refuse",
     "times",
     "uuid_objects",
@@ -45,11 +47,26 @@ _NO_VALUE_IN_PYTHON = (OverflowError, ValueError)  # of Arrow's dates, times and
 _UTC = "datetime64[us, UTC]"
 
 
+@contextmanager
+def reading(column: str) -> Iterator[None]:
+    """Refuse a column that cannot be read: pandas, Arrow, and cells themselves, raise whatever there is.
+
+    Raises:
+        InvalidInput: says what was raised.
+    """
+    try:
+        yield
+    except (PvsiteSqlError, MemoryError):
+        raise
+    except Exception as error:
+        raise InvalidInput(f"cells that cannot be read ({type(error).__name__}: {error})", column=column) from error
+
+
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     """The one column of that name."""
     if frame.columns.nlevels > 1:
         raise InvalidInput("the frame's columns have more than one level", column=name)
-    found = int((frame.columns == name).sum())
+    found = sum(isinstance(label, str) and label == name for label in frame.columns)
     if found != 1:
         raise InvalidInput("the column is missing" if not found else f"{found} columns have this name", column=name)
     series: pd.Series[Any] = frame[name]

@@ -22,6 +22,7 @@ from .columns import (
     datetime_of,
     each_unique,
     powers,
+    reading,
     refuse,
     times,
     uuid_of,
@@ -114,16 +115,19 @@ class _Table:
             raise InvalidInput("a model_version without a model_name", column="model_version")
         self.sites = self._coded("site_uuid", as_uuid)
         self.timestamp = self._moments("timestamp_utc")
-        self.start = times(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
-        self.end = times(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
-        self.power = self._placed(_reals, column_of(frame, "forecast_power_kw"), "forecast_power_kw")
+        self.start = self._moments("start_utc")
+        self.end = self._moments("end_utc", last=LAST_US)
+        with reading("forecast_power_kw"):
+            self.power = self._placed(_reals, column_of(frame, "forecast_power_kw"), "forecast_power_kw")
         self.model = self._texts("model_name", convert=as_name)
         self.model_version = self._texts("model_version", absent="")
         self.version = self._texts("forecast_version", absent="")
         self._check_models()
         self.created = self._moments("created_utc") if "created_utc" in self._names() else None
-        self.levels = self._levels()
-        self._check_horizons()
+        with reading("probabilistic_values"):
+            self.levels = self._levels()
+        with reading("horizon_minutes"):
+            self._check_horizons()
 
     def cut(self) -> Iterator[NewForecast]:
         key = (self.version[0], self.model_version[0], self.model[0], self.timestamp, self.sites[0])
@@ -234,15 +238,17 @@ class _Table:
         return {str(name) for name in self._frame.columns} | set(self._given)
 
     def _coded(self, name: str, convert: Callable[[Any, str], _Value]) -> tuple[Array, list[_Value]]:
-        if name in self._given:
-            return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
-        return _merged(*each_unique(column_of(self._frame, name), name, convert))
+        with reading(name):
+            if name in self._given:
+                return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
+            return _merged(*each_unique(column_of(self._frame, name), name, convert))
 
-    def _moments(self, name: str) -> Array:
-        if name in self._given:
-            moment = pd.Series([as_utc(self._given[name], name)])
-            return np.repeat(times(moment, name, last=LAST_US - 1), len(self._frame))
-        return times(column_of(self._frame, name), name, last=LAST_US - 1)
+    def _moments(self, name: str, *, last: int = LAST_US - 1) -> Array:
+        with reading(name):
+            if name in self._given:
+                moment = pd.Series([as_utc(self._given[name], name)])
+                return np.repeat(times(moment, name, last=last), len(self._frame))
+            return times(column_of(self._frame, name), name, last=last)
 
     def _texts(
         self, name: str, *, absent: str | None = None, convert: Callable[[Any, str], str] = as_text
@@ -250,20 +256,21 @@ class _Table:
         """For each row the position of its text, and the texts; `absent` where none is given."""
         if name not in self._names():
             return np.zeros(len(self._frame), np.intp), [absent]
-        if name in self._given:
-            return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
-        series = column_of(self._frame, name)
-        there = _there(series, name)
-        codes = np.zeros(len(self._frame), np.intp)
-        found, texts = _read_there(lambda cells, column: each_unique(cells, column, convert), series, there, name)
-        codes[there] = found + 1
+        with reading(name):
+            if name in self._given:
+                return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
+            series = column_of(self._frame, name)
+            there = _there(series, name)
+            codes = np.zeros(len(self._frame), np.intp)
+            found, texts = _read_there(lambda cells, column: each_unique(cells, column, convert), series, there, name)
+            codes[there] = found + 1
         return _merged(codes, [absent, *texts])
 
     def _levels(self) -> dict[str, npt.NDArray[np.float32]]:
         """The probabilistic values by name, NaN where a row has none."""
         named = sorted((str(n) for n in self._frame.columns if _LEVEL.fullmatch(str(n))), key=_percentile)
         if "probabilistic_values" not in self._frame.columns:
-            return {name: self._placed(_optional_reals, column_of(self._frame, name), name) for name in named}
+            return {name: self._level(column_of(self._frame, name), name) for name in named}
         if named:
             raise InvalidInput(f"given as columns ({', '.join(named)}) too", column="probabilistic_values")
         cells = cells_of(column_of(self._frame, "probabilistic_values"), "probabilistic_values")
@@ -272,13 +279,16 @@ class _Table:
         self._refuse(np.flatnonzero(~kinds), "probabilistic_values", "a dict of numbers is wanted")
         names = {as_text(name, "probabilistic_values") for cell in cells if isinstance(cell, dict) for name in cell}
         return {
-            name: self._placed(
-                _optional_reals,
+            name: self._level(
                 pd.Series([cell.get(name) if isinstance(cell, dict) else None for cell in cells], dtype=object),
                 f"probabilistic_values[{name!r}]",
             )
             for name in sorted(names, key=_percentile)
         }
+
+    def _level(self, series: pd.Series[Any], name: str) -> npt.NDArray[np.float32]:
+        with reading(name):
+            return self._placed(_optional_reals, series, name)
 
 
 def _percentile(name: str) -> tuple[float, str]:

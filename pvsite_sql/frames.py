@@ -18,6 +18,7 @@ from .columns import (
     column_of,
     datetime_of,
     powers,
+    reading,
     refuse,
     times,
     uuid_of,
@@ -142,12 +143,16 @@ def _columns(frame: pd.DataFrame, interval: timedelta) -> tuple[Array, Array, Ar
     power_names = [name for name in ("power_kw", "generation_power_kw") if name in frame.columns]
     if len(power_names) > 1:
         raise InvalidInput("both power_kw and generation_power_kw are given", column="power_kw")
-    distinct, site = uuids(column_of(frame, "site_uuid"), "site_uuid")
-    start = times(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
+    with reading("site_uuid"):
+        distinct, site = uuids(column_of(frame, "site_uuid"), "site_uuid")
+    with reading("start_utc"):
+        start = times(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
     power_name = (power_names or ["power_kw"])[0]
-    power = powers(column_of(frame, power_name), power_name)
+    with reading(power_name):
+        power = powers(column_of(frame, power_name), power_name)
     if "end_utc" in frame.columns:
-        end = times(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
+        with reading("end_utc"):
+            end = times(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
         refuse(end <= start, "end_utc", "not after start_utc")
     else:
         end = start + min(interval // timedelta(microseconds=1), 2 * LAST_US)

@@ -97,14 +97,17 @@ class Call:
                 if outermost and self._settings is not None:
                     self.run("session/begin", **self._settings.parameters(self._kind))
                 yield
+                if self._connection.closed:  # psycopg would leave the block as if it had been committed
+                    raise psycopg.OperationalError("the connection was lost before COMMIT: nothing is stored")
                 self.commit_was_sent = outermost
         except psycopg.OperationalError as error:
             if outermost and self.commit_was_sent and self._connection.broken:
                 raise OutcomeUnknown("the connection died between COMMIT and its answer") from error
             raise
         except psycopg.Error as error:
-            if outermost and self.commit_was_sent:
-                raise _explained(error) from error  # a constraint that is checked at COMMIT
+            explained = _explained(error)
+            if outermost and self.commit_was_sent and explained is not error:
+                raise explained from error  # a constraint that is checked at COMMIT
             raise
 
     def rows(self, model: type[Model], name: str, /, **parameters: object) -> list[Model]:

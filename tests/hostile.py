@@ -275,6 +275,8 @@ def moment_of(cell: Any) -> int | None:
     """Microseconds since 1970 UTC, None where the cell is no time that can be stored."""
     since: Fraction | int
     if isinstance(cell, pd.Timestamp) and cell is not pd.NaT:
+        if not 1 <= cell.year <= 9999:  # pandas asks Python for the offset, which has no such years
+            return None
         utc = cell if cell.tzinfo is None or cell.utcoffset() is None else cell.tz_convert("UTC").tz_localize(None)
         cell = utc.to_datetime64()
     if isinstance(cell, np.datetime64):

@@ -549,7 +549,7 @@ DTYPES: dict[str, Any] = {
     ),
     "times of a zone": lambda f: f.assign(start_utc=f["start_utc"].dt.tz_convert("America/Denver")),
     "nanoseconds": lambda f: as_type(f, start_utc="datetime64[ns, UTC]", timestamp_utc="datetime64[s, UTC]"),
-    "datetimes": lambda f: f.assign(start_utc=pd.Series(list(f["start_utc"].dt.to_pydatetime()), dtype=object)),
+    "datetimes": lambda f: f.assign(start_utc=pd.Series([t.to_pydatetime() for t in f["start_utc"]], dtype=object)),
     "arrow": lambda f: as_type(f, end_utc="timestamp[ns, tz=UTC][pyarrow]", forecast_power_kw="double[pyarrow]"),
     "float32": lambda f: as_type(f, forecast_power_kw="float32", p10="Float32"),
     "integers": lambda f: as_type(f, forecast_power_kw="int64", p10="Int64"),

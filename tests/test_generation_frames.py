@@ -166,6 +166,8 @@ SHAPES: dict[str, Change] = {
     "extra columns": lambda f: f.assign(note="x", created_utc=pd.NaT, **{"0": [[1]] * len(f)}),
     "a column whose name is a number": lambda f: f.assign(x=1).rename(columns={"x": 7}),
     "categorical columns": lambda f: f.set_axis(pd.CategoricalIndex(f.columns), axis=1),
+    "columns of Arrow texts": lambda f: f.set_axis(f.columns.astype(ARROW_STRING), axis=1),
+    "columns of string[pyarrow]": lambda f: f.set_axis(f.columns.astype("string[pyarrow]"), axis=1),
     "columns in another order": lambda f: f[["power_kw", "start_utc", "site_uuid"]],
     "generation_power_kw": lambda f: f.rename(columns={"power_kw": "generation_power_kw"}),
     "read-only": read_only,

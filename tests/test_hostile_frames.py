@@ -8,7 +8,7 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 import hostile
@@ -399,27 +399,40 @@ def test_frames_of_forecasts_are_stored_as_given_or_refused(repo: Repository, da
     assert min(seen["stored"], seen["refused"]) > seen.total() // 10
 
 
-BEYOND_PYTHON = {
+class NoZone(tzinfo):
+    """A zone that fails when it is asked."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        raise RuntimeError("no such place")
+
+    dst = tzname = utcoffset
+
+
+UNREADABLE: dict[str, Any] = {
     "date32": pa.array([0, 2**31 - 1], pa.date32()),
     "date64": pa.array([0, 2**30 * 86_400_000], pa.date64()),
     "timestamp": pa.array([0, 2**40], pa.timestamp("s")),
     "timestamp with a zone": pa.array([0, 2**40], pa.timestamp("s", "UTC")),
+    "timestamp with an unknown zone": pa.array([0, 1], pa.timestamp("s", "Nowhere/Land")),
+    "timestamp with an impossible offset": pa.array([0, 1], pa.timestamp("s", "+99:00")),
     "duration": pa.array([0, 2**60], pa.duration("s")),
+    "months, days and nanoseconds": pa.array([(1, 2, 3)] * 2, pa.month_day_nano_interval()),
+    "binary_view": pa.array([b"a", b"b"], pa.binary_view()),
+    "a number of too many digits to print": [10**5000] * 2,
+    "a zone that fails": [NOON.replace(tzinfo=NoZone())] * 2,
 }
 
 
-@pytest.mark.parametrize("values", BEYOND_PYTHON.values(), ids=BEYOND_PYTHON)
-def test_arrow_values_that_python_cannot_hold_are_refused(
-    repo: Repository, database: psycopg.Connection, values: pa.Array
-) -> None:
-    odd = pd.Series(values, dtype=pd.ArrowDtype(values.type))
+@pytest.mark.parametrize("odd", UNREADABLE.values(), ids=UNREADABLE)
+def test_columns_that_cannot_be_read_are_refused(repo: Repository, database: psycopg.Connection, odd: Any) -> None:
+    column = pd.Series(odd, dtype=pd.ArrowDtype(odd.type) if isinstance(odd, pa.Array) else object)
     reading = {"site_uuid": SITES[0], "start_utc": NOON, "end_utc": NOON + HOUR, "power_kw": 1.0}
     forecast = {"site_uuid": SITES[0], "timestamp_utc": NOON, "start_utc": [NOON, NOON + HOUR], "created_utc": NOON}
     forecast |= {"end_utc": [NOON + HOUR, NOON + 2 * HOUR], "forecast_power_kw": 1.0, "horizon_minutes": [0, 60]}
     forecast |= {"forecast_version": "", "model_name": "a", "model_version": "1"}
     for insert, plain in ((repo.generation.insert, reading), (repo.forecasts.insert, forecast)):
         for name in (*plain, *(["p10", "probabilistic_values"] if plain is forecast else [])):
-            frame = pd.DataFrame(plain, index=[0, 1]).assign(**{name: odd})
+            frame = pd.DataFrame(plain, index=[0, 1]).assign(**{name: column})
             with pytest.raises(InvalidInput) as refused:
                 insert(frame)
             assert (refused.value.column or "").startswith(name), (name, str(refused.value))

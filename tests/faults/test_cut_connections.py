@@ -89,3 +89,13 @@ def test_backend_terminated_in_a_transaction_of_several_calls(through, dsn, prox
     assert [stored(dsn, site) for site in sites] == before
     all_of_them()
     assert all(load.is_whole(stored(dsn, site)) for load, site in zip(LOADS, sites, strict=True))
+
+
+def test_a_transaction_whose_connection_was_lost_is_no_success(repo, observer):
+    backend = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+    with pytest.raises(psycopg.OperationalError, match="lost before COMMIT"), repo.transaction() as tx:  # noqa: PT012
+        tx.sites.create()
+        assert observer.execute(f"{backend} AND datname = current_database()").fetchall() == [(True,)]
+        with pytest.raises(psycopg.OperationalError):  # a caller may go on after a failed call
+            tx.sites.create()
+    assert repo.sites.list() == []
