@@ -61,7 +61,7 @@ class Batch:
 
 
 def found(files: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The names of files, those in folders by name.
+    """The names of files, those in folders by name, without hidden ones.
 
     Raises:
         InvalidInput: there is no such file, or none in a folder.
@@ -69,7 +69,8 @@ def found(files: Iterable[str | os.PathLike[str]]) -> list[str]:
     names: list[str] = []
     for name in (os.fspath(file) for file in files):
         if name != STANDARD_INPUT and Path(name).is_dir():
-            inside = sorted(str(path) for path in Path(name).iterdir() if path.name.lower().endswith(_ENDINGS))
+            shown = (path for path in Path(name).iterdir() if not path.name.startswith("."))
+            inside = sorted(str(path) for path in shown if path.name.lower().endswith(_ENDINGS))
             if not inside:
                 raise InvalidInput(f"{name} has no files that end with {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}")
             names += inside

@@ -533,6 +533,7 @@ def test_a_folder_of_both_kinds(repo, site, dsn, tmp_path):
     written(folder / "b.csv.gz", gzip.compress(of_site(site, [("2024-06-02", 2)]).encode()))
     written(folder / "c.CSV", of_site(site, [("2024-06-01", 3)]))
     written(folder / "notes.txt", "neither")
+    written(folder / "._c.CSV", "what other systems keep beside a file")
     table = {"site_uuid": [str(site.site_uuid)], "start_utc": ["2024-06-01"], "power_kw": [1.0]}
     pq.write_table(pa.table(table), folder / "a.parquet")
     assert loaded(dsn, folder, "--on-conflict", "update") == (0, counts(inserted=2, skipped=1), "")
