@@ -45,7 +45,10 @@ posix = pytest.mark.skipif(os.name == "nt", reason="Windows has neither these si
 # A child imports the module alone: fast, and with any Python.
 PRELUDE = """
 import os, signal, subprocess, sys, threading, time, types
+# a child of `pytest &`, or of `nohup pytest`, would ignore them
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 package = sys.modules["pvsite_sql"] = types.ModuleType("pvsite_sql")
 package.__path__ = [sys.argv[1]]
 from pvsite_sql.embedded import server
