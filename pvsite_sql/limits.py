@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
 from .errors import InvalidInput
 
@@ -80,7 +80,7 @@ class Limits:
         transaction: all calls inside `Repository.transaction`.
 
     Raises:
-        InvalidInput: a limit that is no number of seconds.
+        InvalidInput: a limit that is no number of seconds; a kind of calls whose limits are no `CallLimits`.
     """
 
     connect_s: float = 10
@@ -92,6 +92,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         _check(self.connect_s, "connect_s")
+        for kind in get_args(Kind):
+            if not isinstance(given := getattr(self, kind), CallLimits | None):
+                raise InvalidInput(f"CallLimits are wanted, not {given!r}", column=kind)
 
     def of(self, kind: Kind) -> CallLimits:
         """The limits of that kind of call."""

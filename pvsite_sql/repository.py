@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 from . import check, queries
 from .api_requests import ApiRequests
 from .clients import Clients
-from .errors import PvsiteSqlError
+from .errors import InvalidInput, PvsiteSqlError
 from .forecasts import Forecasts
 from .generation import GenerationReadings
 from .inputs import as_optional_text
@@ -84,10 +84,13 @@ class Repository(_Aggregates):
 
         Raises:
             QueryFileError: a query file of the package is damaged.
+            InvalidInput: limits, actor or slow_query_ms are none.
             TypeError: an existing pool is given, and options for a new one.
         """
         queries.load()
         limits = Limits() if limits is None else limits
+        if not isinstance(limits, Limits):
+            raise InvalidInput(f"Limits are wanted, not {limits!r}", column="limits")
         self._settings = Settings(limits, as_optional_text(actor, "actor"), Recorder(slow_query_ms))
         self._owned: ConnectionPool[Any] | None = None
         if isinstance(conninfo, ConnectionPool):

@@ -9,6 +9,8 @@ from threading import Lock
 
 from pydantic import BaseModel, ConfigDict
 
+from .errors import InvalidInput
+
 __all__ = ["QueryStats", "Recorder", "RepositoryStats"]
 
 _log = logging.getLogger("pvsite_sql")
@@ -64,6 +66,14 @@ class Recorder:
     """Gathers the figures of all threads; logs to `pvsite_sql`, never a value, only names, milliseconds and rows."""
 
     def __init__(self, slow_query_ms: float | None = None) -> None:
+        """Take from how many milliseconds on a query is logged; None: none is.
+
+        Raises:
+            InvalidInput: that is no number from 0 on.
+        """
+        is_number = isinstance(slow_query_ms, (int, float)) and not isinstance(slow_query_ms, bool)
+        if slow_query_ms is not None and not (is_number and slow_query_ms >= 0):
+            raise InvalidInput(f"milliseconds are wanted, from 0 on, not {slow_query_ms!r}", column="slow_query_ms")
         self._slow_query_ms = slow_query_ms
         self._lock = Lock()
         self._sums: dict[str, _Sum] = {}

@@ -177,6 +177,16 @@ def test_a_limit_is_a_number_of_seconds(name, bad):
         Limits(connect_s=bad)
 
 
+def test_limits_are_wrong_where_they_are_given(dsn, repo):
+    for kind in ("read", "write", "bulk", "stream", "transaction"):
+        with pytest.raises(InvalidInput, match=f"^{kind}: CallLimits are wanted, not 5"):
+            Limits(**{kind: 5})
+    with pytest.raises(InvalidInput, match=r"^transaction: CallLimits are wanted"), repo.transaction(limits=Limits()):
+        pass
+    with pytest.raises(InvalidInput, match=r"^limits: Limits are wanted, not CallLimits"):
+        Repository(dsn, limits=CallLimits(statement_s=1))
+
+
 def test_a_fraction_of_a_millisecond_is_not_rounded_to_no_limit():
     assert CallLimits(lock_s=0.0001).parameters()["lock_timeout_ms"] == 1
 

@@ -12,7 +12,7 @@ import pytest
 from concurrency import concurrently
 from conftest import reading_frame
 
-from pvsite_sql import Duplicate, InsertResult, Repository
+from pvsite_sql import Duplicate, InsertResult, InvalidInput, Repository
 from pvsite_sql.session import Call
 from pvsite_sql.stats import Recorder
 
@@ -253,3 +253,9 @@ class TestRetries:
 def forecast(site_uuid):
     frame = reading_frame(site_uuid, rows=3).rename(columns={"power_kw": "forecast_power_kw"})
     return frame.assign(timestamp_utc=frame["start_utc"].iloc[0], end_utc=frame["start_utc"] + timedelta(minutes=5))
+
+
+@pytest.mark.parametrize("bad", [-1, float("nan"), "200", True])
+def test_a_threshold_is_a_number_of_milliseconds(dsn, bad):
+    with pytest.raises(InvalidInput, match=r"^slow_query_ms: milliseconds are wanted"):
+        Repository(dsn, slow_query_ms=bad)
