@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+from .engine.stats import QueryStats, RepositoryStats
 from .errors import (
     CheckFailed,
     ConstraintError,
@@ -34,7 +35,6 @@ from .models import (
     User,
 )
 from .repository import Repository, Transaction
-from .stats import QueryStats, RepositoryStats
 
 try:
     __version__ = version("pvsite_sql")

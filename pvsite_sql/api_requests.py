@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from .inputs import as_optional_text, as_text, window
-from .lookups import find_user, still_there
+from .engine.inputs import as_optional_text, as_text, window
+from .engine.lookups import find_user, not_found_if_deleted
+from .engine.session import QueryConnection, Session
 from .models import ApiRequest
-from .session import Call, Session
 
 __all__ = ["ApiRequests"]
 
@@ -22,17 +22,17 @@ class ApiRequests:
         """Note a request; without an email it is nobody's."""
         address = as_text(url, "url")
 
-        def work(call: Call) -> ApiRequest:
+        def work(conn: QueryConnection) -> ApiRequest:
             if email is not None:
-                find_user(call, email)
-            return call.one(ApiRequest, "api_requests/create", url=address, email=email or "")
+                find_user(conn, email)
+            return conn.one(ApiRequest, "api_requests/create", url=address, email=email or "")
 
-        with still_there():
+        with not_found_if_deleted():
             return self._session.run("write", work)
 
     def last_per_user(self) -> list[ApiRequest]:
         """The last request of each user that has made one, by the user's email."""
-        return self._session.run("read", lambda call: call.rows(ApiRequest, "api_requests/last_per_user"))
+        return self._session.run("read", lambda conn: conn.rows(ApiRequest, "api_requests/last_per_user"))
 
     def list_for_user(
         self,
@@ -55,8 +55,8 @@ class ApiRequests:
         parts = {"include": as_optional_text(include, "include"), "exclude": as_optional_text(exclude, "exclude")}
         bounds = window(start_utc, end_utc)
 
-        def work(call: Call) -> list[ApiRequest]:
-            find_user(call, email)
-            return call.rows(ApiRequest, "api_requests/list_for_user", email=email, **bounds, **parts)
+        def work(conn: QueryConnection) -> list[ApiRequest]:
+            find_user(conn, email)
+            return conn.rows(ApiRequest, "api_requests/list_for_user", email=email, **bounds, **parts)
 
         return self._session.run("read", work)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from .engine.inputs import as_text
+from .engine.session import Session
 from .errors import NotFound
-from .inputs import as_text
 from .models import Client
-from .session import Session
 
 __all__ = ["Clients"]
 
@@ -23,7 +23,7 @@ class Clients:
             NotFound: there is none.
         """
         found = self._session.run(
-            "read", lambda call: call.row(Client, "clients/get", client_name=as_text(name, "name"))
+            "read", lambda conn: conn.row(Client, "clients/get", client_name=as_text(name, "name"))
         )
         if found is None:
             raise NotFound(f"no client {name!r}")
@@ -32,9 +32,9 @@ class Clients:
     def get_or_create(self, name: str) -> Client:
         """The client of that name, made if there is none; safe for any number of concurrent callers."""
         return self._session.run(
-            "write", lambda call: call.got_or_made(Client, "clients/get_or_create", client_name=as_text(name, "name"))
+            "write", lambda conn: conn.get_or_create(Client, "clients/get_or_create", client_name=as_text(name, "name"))
         )
 
     def list(self) -> list[Client]:
         """All clients, by name."""
-        return self._session.run("read", lambda call: call.rows(Client, "clients/list"))
+        return self._session.run("read", lambda conn: conn.rows(Client, "clients/list"))

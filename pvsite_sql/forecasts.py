@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 import psycopg
 
-from . import partitions
-from .columns import frame_of, uuid_of
-from .copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
+from .engine import partitions
+from .engine.binary_copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
+from .engine.columns import frame_of, uuid_of
+from .engine.forecast_frames import LATEST, NewForecast, forecasts
+from .engine.inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids, window
+from .engine.lookups import all_sites
+from .engine.rows import decoded_models
+from .engine.session import QueryConnection, Session
 from .errors import Duplicate, InvalidInput, NotFound
-from .forecast_frames import LATEST, NewForecast, forecasts
-from .inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids, window
-from .lookups import all_sites
 from .models import Forecast, ForecastValue, ForecastValueSum, InsertResult, MlModel
-from .rows import decoded_models
-from .session import Call, Session
 
 __all__ = ["Forecasts", "OnConflict", "SumBy"]
 
@@ -97,10 +97,10 @@ class Forecasts:
         if not new:
             return InsertResult()
 
-        def work(call: Call) -> InsertResult:
-            partitions.ensure(call, "forecasts", sorted({forecast.month for forecast in new}))
-            with call.transaction():
-                return _write(call, new, on_conflict)
+        def work(conn: QueryConnection) -> InsertResult:
+            partitions.ensure(conn, "forecasts", sorted({forecast.month for forecast in new}))
+            with conn.transaction():
+                return _write(conn, new, on_conflict)
 
         return self._session.run_in_steps("bulk", work)
 
@@ -111,7 +111,7 @@ class Forecasts:
             NotFound: there is none.
         """
         uuid = as_uuid(forecast_uuid, "forecast_uuid")
-        return self._session.run("read", lambda call: _found(call, uuid))
+        return self._session.run("read", lambda conn: _found(conn, uuid))
 
     def values(self, forecast_uuid: UUID | str) -> list[ForecastValue]:
         """The values of a forecast, by start; slots without a value are left out.
@@ -121,9 +121,9 @@ class Forecasts:
         """
         uuid = as_uuid(forecast_uuid, "forecast_uuid")
 
-        def work(call: Call) -> list[ForecastValue]:
-            _found(call, uuid)
-            return call.rows(ForecastValue, "forecasts/values", forecast_uuid=uuid)
+        def work(conn: QueryConnection) -> list[ForecastValue]:
+            _found(conn, uuid)
+            return conn.rows(ForecastValue, "forecasts/values", forecast_uuid=uuid)
 
         return self._session.run("read", work)
 
@@ -176,9 +176,9 @@ class Forecasts:
         asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
         given = _given(site_uuids)
 
-        def work(call: Call) -> pd.DataFrame:
-            sites = _sites(call, given)
-            rows = call.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
+        def work(conn: QueryConnection) -> pd.DataFrame:
+            sites = _sites(conn, given)
+            rows = conn.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
             return frame_of(LATEST, decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS))
 
         return self._session.run("bulk", work)
@@ -213,8 +213,8 @@ class Forecasts:
         asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
         given = _given(site_uuids)
 
-        def work(call: Call) -> list[ForecastValueSum]:
-            return call.rows(ForecastValueSum, "forecasts/latest_sums", by=by, site_uuids=_sites(call, given), **asked)
+        def work(conn: QueryConnection) -> list[ForecastValueSum]:
+            return conn.rows(ForecastValueSum, "forecasts/latest_sums", by=by, site_uuids=_sites(conn, given), **asked)
 
         return self._session.run("bulk", work)
 
@@ -222,8 +222,8 @@ class Forecasts:
         """The newest forecast, whole, of each site that has one; None: of all sites that there are."""
         given = _given(site_uuids)
 
-        def work(call: Call) -> list[Forecast]:
-            return call.rows(Forecast, "forecasts/latest_per_site", site_uuids=_sites(call, given))
+        def work(conn: QueryConnection) -> list[Forecast]:
+            return conn.rows(Forecast, "forecasts/latest_per_site", site_uuids=_sites(conn, given))
 
         return {row.site_uuid: row for row in self._session.run("read", work)}
 
@@ -326,8 +326,8 @@ class Forecasts:
         asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
         given = _given(site_uuids)
 
-        def work(call: Call) -> list[dict[str, Any]]:
-            return call.records("forecasts/error_by_horizon", site_uuids=_sites(call, given), **asked)
+        def work(conn: QueryConnection) -> list[dict[str, Any]]:
+            return conn.records("forecasts/error_by_horizon", site_uuids=_sites(conn, given), **asked)
 
         rows = self._session.run("bulk", work)
         whole = {"horizon_minutes": "int64", "count": "int64"}
@@ -337,7 +337,7 @@ class Forecasts:
         self, name: str, site_uuids: Iterable[UUID | str] | None, asked: dict[str, Any]
     ) -> dict[UUID, list[ForecastValue]]:
         given = _given(site_uuids)
-        return self._session.run("bulk", lambda call: _by_site(call, _sites(call, given), name, **asked))
+        return self._session.run("bulk", lambda conn: _by_site(conn, _sites(conn, given), name, **asked))
 
 
 _ERRORS = (
@@ -356,8 +356,8 @@ def _given(site_uuids: Iterable[UUID | str] | None) -> list[UUID] | None:
     return None if site_uuids is None else as_uuids(site_uuids, "site_uuids")
 
 
-def _sites(call: Call, given: list[UUID] | None) -> list[UUID]:
-    return all_sites(call) if given is None else given
+def _sites(conn: QueryConnection, given: list[UUID] | None) -> list[UUID]:
+    return all_sites(conn) if given is None else given
 
 
 def _latest(
@@ -376,8 +376,8 @@ def _latest(
     }
 
 
-def _by_site(call: Call, sites: list[UUID], name: str, **asked: Any) -> dict[UUID, list[ForecastValue]]:
-    block, tails = decode_with_tails(LATEST, "probabilistic_values", call.copy_out(name, site_uuids=sites, **asked))
+def _by_site(conn: QueryConnection, sites: list[UUID], name: str, **asked: Any) -> dict[UUID, list[ForecastValue]]:
+    block, tails = decode_with_tails(LATEST, "probabilistic_values", conn.copy_out(name, site_uuids=sites, **asked))
     probabilistic = [None if tail is None else _probabilistic(tail) for tail in tails]
     values = decoded_models(ForecastValue, LATEST, block, {"probabilistic_values": probabilistic})
     found: dict[UUID, list[ForecastValue]] = {site: [] for site in sites}
@@ -393,19 +393,19 @@ def _probabilistic(jsonb: bytes) -> dict[str, float]:
     return of
 
 
-def _found(call: Call, forecast_uuid: UUID) -> Forecast:
-    found = call.row(Forecast, "forecasts/get", forecast_uuid=forecast_uuid)
+def _found(conn: QueryConnection, forecast_uuid: UUID) -> Forecast:
+    found = conn.row(Forecast, "forecasts/get", forecast_uuid=forecast_uuid)
     if found is None:
         raise NotFound(f"no forecast {forecast_uuid}")
     return found
 
 
-def _write(call: Call, new: list[NewForecast], on_conflict: OnConflict) -> InsertResult:
+def _write(conn: QueryConnection, new: list[NewForecast], on_conflict: OnConflict) -> InsertResult:
     """Forecasts of which none is stored go straight into the table, others through the staging table."""
-    models = _model_uuids(call, new)
+    models = _model_uuids(conn, new)
     new = sorted(new, key=lambda f: (f.site, f.timestamp_us, models[f.model] or b"", f.version))
     first, last = min(f.timestamp_utc for f in new), max(f.timestamp_utc for f in new)
-    probed = call.records(
+    probed = conn.records(
         "forecasts/insert_probe",
         site_uuids=[f.site_uuid for f in new],
         timestamps_utc=[f.timestamp_utc for f in new],
@@ -415,28 +415,28 @@ def _write(call: Call, new: list[NewForecast], on_conflict: OnConflict) -> Inser
     if on_conflict == "error" or not probed["taken"]:
         now = _microseconds(probed["now_utc"])
         try:
-            with call.transaction():
-                call.copy_in("forecasts/insert_copy", encode_rows(_fields(f, models[f.model], now) for f in new))
+            with conn.transaction():
+                conn.copy_in("forecasts/insert_copy", encode_rows(_fields(f, models[f.model], now) for f in new))
         except Duplicate as error:
             if on_conflict == "error":
                 raise Duplicate(str(error), constraint_name="forecasts_key") from error.__cause__
         else:
             return InsertResult(inserted=len(new))
-    call.run("forecasts/insert_staging")
-    call.copy_in("forecasts/insert_stage", encode_rows(_fields(f, models[f.model], None) for f in new))
-    inserted = call.run("forecasts/insert_new", start_utc=first, end_utc=last)
+    conn.run("forecasts/insert_staging")
+    conn.copy_in("forecasts/insert_stage", encode_rows(_fields(f, models[f.model], None) for f in new))
+    inserted = conn.run("forecasts/insert_new", start_utc=first, end_utc=last)
     updated = 0
     if on_conflict == "replace":
-        updated = call.run("forecasts/insert_replaced", start_utc=first, end_utc=last)
-    call.run("forecasts/insert_unstage")
+        updated = conn.run("forecasts/insert_replaced", start_utc=first, end_utc=last)
+    conn.run("forecasts/insert_unstage")
     return InsertResult(inserted=inserted, updated=updated, skipped=len(new) - inserted - updated)
 
 
-def _model_uuids(call: Call, new: list[NewForecast]) -> dict[tuple[str, str] | None, bytes | None]:
+def _model_uuids(conn: QueryConnection, new: list[NewForecast]) -> dict[tuple[str, str] | None, bytes | None]:
     """The models, made where they are not known, in one order for all writers."""
     uuids: dict[tuple[str, str] | None, bytes | None] = {None: None}
     for name, version in sorted({forecast.model for forecast in new if forecast.model is not None}):
-        model = call.got_or_made(MlModel, "ml_models/get_or_create", name=name, version=version, description="")
+        model = conn.get_or_create(MlModel, "ml_models/get_or_create", name=name, version=version, description="")
         uuids[name, version] = model.ml_model_uuid.bytes
     return uuids
 

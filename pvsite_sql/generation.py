@@ -11,15 +11,15 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from . import partitions
-from .columns import frame_of
-from .copy import Type, decode_in_blocks, encode
+from .engine import partitions
+from .engine.binary_copy import Type, decode_in_blocks, encode
+from .engine.columns import frame_of
+from .engine.generation_frames import GENERATION, READINGS, Readings, readings
+from .engine.inputs import as_integer, as_uuids, window
+from .engine.rows import decoded_models
+from .engine.session import QueryConnection, Session
 from .errors import Duplicate, InvalidInput
-from .frames import GENERATION, READINGS, Readings, readings
-from .inputs import as_integer, as_uuids, window
 from .models import Generation, GenerationSum, InsertResult
-from .rows import decoded_models
-from .session import Call, Session
 
 __all__ = ["GenerationReadings", "OnConflict", "SumBy"]
 
@@ -83,13 +83,13 @@ class GenerationReadings:
         if first is None:
             return InsertResult()
 
-        def work(call: Call) -> InsertResult:
-            partitions.ensure(call, "generation", first.months())
-            with call.transaction():
-                writer = _Writer(call, on_conflict, alone=alone)
+        def work(conn: QueryConnection) -> InsertResult:
+            partitions.ensure(conn, "generation", first.months())
+            with conn.transaction():
+                writer = _Writer(conn, on_conflict, alone=alone)
                 for part in chain([first], checked):
                     if part is not first:
-                        partitions.ensure_while_writing(self._session, call, "generation", part.months())
+                        partitions.ensure_while_writing(self._session, conn, "generation", part.months())
                     writer.write(part)
                     if progress is not None:
                         progress(writer.given)
@@ -97,8 +97,8 @@ class GenerationReadings:
 
         if alone:
             return self._session.run_in_steps("bulk", work)
-        with self._session.connection("bulk") as call:  # an iterator cannot be begun anew
-            return work(call)
+        with self._session.connection("bulk") as conn:  # an iterator cannot be begun anew
+            return work(conn)
 
     def read(
         self,
@@ -115,7 +115,7 @@ class GenerationReadings:
             end_utc: None: up to the last reading.
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
-        return self._session.run("bulk", lambda call: _models(call, name, **parameters))
+        return self._session.run("bulk", lambda conn: _models(conn, name, **parameters))
 
     def read_frame(
         self,
@@ -132,8 +132,8 @@ class GenerationReadings:
         """
         name, parameters = _asked(site_uuids, start_utc, end_utc)
 
-        def work(call: Call) -> pd.DataFrame:
-            rows = call.copy_out(name, **parameters)
+        def work(conn: QueryConnection) -> pd.DataFrame:
+            rows = conn.copy_out(name, **parameters)
             return frame_of(GENERATION, decode_in_blocks(GENERATION, rows, _BLOCK_ROWS))
 
         return self._session.run("bulk", work)
@@ -156,8 +156,8 @@ class GenerationReadings:
         return self._frames(name, parameters, chunk_rows)
 
     def _frames(self, name: str, parameters: dict[str, Any], chunk_rows: int) -> Iterator[pd.DataFrame]:
-        with self._session.call("stream") as call:
-            for block in decode_in_blocks(GENERATION, call.copy_out(name, **parameters), chunk_rows):
+        with self._session.transaction("stream") as conn:
+            for block in decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), chunk_rows):
                 yield frame_of(GENERATION, [block])
 
     def read_for_users(
@@ -171,7 +171,7 @@ class GenerationReadings:
         if user_uuids is None:
             return self.read(None, start_utc=start_utc, end_utc=end_utc)
         asked = {"user_uuids": as_uuids(user_uuids, "user_uuids"), **window(start_utc, end_utc)}
-        return self._session.run("bulk", lambda call: _models(call, "generation/read_for_users", **asked))
+        return self._session.run("bulk", lambda conn: _models(conn, "generation/read_for_users", **asked))
 
     def sums(
         self,
@@ -197,23 +197,23 @@ class GenerationReadings:
         asked = {"by": by, **window(start_utc, end_utc)}
         if site_uuids is None:
             return self._session.run(
-                "bulk", lambda call: call.rows(GenerationSum, "generation/sums_all_sites", **asked)
+                "bulk", lambda conn: conn.rows(GenerationSum, "generation/sums_all_sites", **asked)
             )
         asked["site_uuids"] = as_uuids(site_uuids, "site_uuids")
-        return self._session.run("bulk", lambda call: call.rows(GenerationSum, "generation/sums", **asked))
+        return self._session.run("bulk", lambda conn: conn.rows(GenerationSum, "generation/sums", **asked))
 
     def latest(self, site_uuids: Iterable[UUID | str] | None = None) -> dict[UUID, Generation]:
         """The last reading of each site that has one; None: of all sites that there are."""
         if site_uuids is None:
-            rows = self._session.run("read", lambda call: call.rows(Generation, "generation/latest_all_sites"))
+            rows = self._session.run("read", lambda conn: conn.rows(Generation, "generation/latest_all_sites"))
         else:
             sites = as_uuids(site_uuids, "site_uuids")
-            rows = self._session.run("read", lambda call: call.rows(Generation, "generation/latest", site_uuids=sites))
+            rows = self._session.run("read", lambda conn: conn.rows(Generation, "generation/latest", site_uuids=sites))
         return {row.site_uuid: row for row in rows}
 
 
-def _models(call: Call, name: str, **parameters: Any) -> list[Generation]:
-    blocks = decode_in_blocks(GENERATION, call.copy_out(name, **parameters), _BLOCK_ROWS)
+def _models(conn: QueryConnection, name: str, **parameters: Any) -> list[Generation]:
+    blocks = decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), _BLOCK_ROWS)
     return [reading for block in blocks for reading in decoded_models(Generation, GENERATION, block)]
 
 
@@ -225,8 +225,8 @@ class _Writer:
     row of a key is the last one is known only then.
     """
 
-    def __init__(self, call: Call, on_conflict: OnConflict, *, alone: bool) -> None:
-        self._call = call
+    def __init__(self, conn: QueryConnection, on_conflict: OnConflict, *, alone: bool) -> None:
+        self._conn = conn
         self._on_conflict = on_conflict
         self._waits = on_conflict == "update" and not alone
         self._window: tuple[datetime, datetime] | None = None
@@ -256,7 +256,7 @@ class _Writer:
         if self._on_conflict != "error":
             sites, first, last = part.spans(_PROBED_SITES)
             start, end = part.window()
-            if self._call.values(
+            if self._conn.values(
                 "generation/insert_probe",
                 site_uuids=sites,
                 first_utc=first,
@@ -266,8 +266,8 @@ class _Writer:
             )[0]:
                 return False
         try:
-            with self._call.transaction():
-                self._inserted += self._call.copy_in("generation/insert_copy", encode(READINGS, part.columns))
+            with self._conn.transaction():
+                self._inserted += self._conn.copy_in("generation/insert_copy", encode(READINGS, part.columns))
         except Duplicate as error:
             if self._on_conflict == "error":
                 raise Duplicate(str(error), constraint_name="generation_pkey") from error.__cause__
@@ -276,9 +276,9 @@ class _Writer:
 
     def _stage(self, part: Readings) -> None:
         if not self._staged:
-            self._call.run("generation/insert_staging")
+            self._conn.run("generation/insert_staging")
         position = np.arange(self._staged, self._staged + len(part))
-        self._call.copy_in("generation/insert_stage", encode(_STAGED, {**part.columns, "position": position}))
+        self._conn.copy_in("generation/insert_stage", encode(_STAGED, {**part.columns, "position": position}))
         self._staged += len(part)
         start, end = part.window()
         if self._window is not None:
@@ -288,10 +288,10 @@ class _Writer:
     def _merge(self) -> None:
         assert self._window is not None  # noqa: S101  something was staged
         bounds: dict[str, Any] = dict(zip(("start_utc", "end_utc"), self._window, strict=True))
-        self._inserted += self._call.run("generation/insert_new", **bounds)
+        self._inserted += self._conn.run("generation/insert_new", **bounds)
         if self._on_conflict == "update":
-            self._updated += self._call.run("generation/insert_changed")
-        self._call.run("generation/insert_unstage")
+            self._updated += self._conn.run("generation/insert_changed")
+        self._conn.run("generation/insert_unstage")
         self._staged, self._window = 0, None
 
 

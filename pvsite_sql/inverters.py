@@ -5,10 +5,10 @@ from __future__ import annotations
 import builtins
 from uuid import UUID
 
-from .inputs import as_uuid
-from .lookups import find_site, still_there
+from .engine.inputs import as_uuid
+from .engine.lookups import find_site, not_found_if_deleted
+from .engine.session import QueryConnection, Session
 from .models import Inverter
-from .session import Call, Session
 
 __all__ = ["Inverters"]
 
@@ -23,19 +23,19 @@ class Inverters:
         """Make an inverter at a site."""
         uuid = as_uuid(site_uuid, "site_uuid")
 
-        def work(call: Call) -> Inverter:
-            find_site(call, uuid)
-            return call.one(Inverter, "inverters/create", site_uuid=uuid)
+        def work(conn: QueryConnection) -> Inverter:
+            find_site(conn, uuid)
+            return conn.one(Inverter, "inverters/create", site_uuid=uuid)
 
-        with still_there():
+        with not_found_if_deleted():
             return self._session.run("write", work)
 
     def list(self, *, site_uuid: UUID | str) -> builtins.list[Inverter]:
         """The inverters of a site, oldest first."""
         uuid = as_uuid(site_uuid, "site_uuid")
 
-        def work(call: Call) -> builtins.list[Inverter]:
-            find_site(call, uuid)
-            return call.rows(Inverter, "inverters/list", site_uuid=uuid)
+        def work(conn: QueryConnection) -> builtins.list[Inverter]:
+            find_site(conn, uuid)
+            return conn.rows(Inverter, "inverters/list", site_uuid=uuid)
 
         return self._session.run("read", work)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 
-from .inputs import as_name, as_optional_text
+from .engine.inputs import as_name, as_optional_text
+from .engine.session import Session
 from .models import MlModel
-from .session import Session
 
 __all__ = ["MlModels"]
 
@@ -31,9 +31,9 @@ class MlModels:
             "description": as_optional_text(description, "description"),
         }
         return self._session.run(
-            "write", lambda call: call.got_or_made(MlModel, "ml_models/get_or_create", **parameters)
+            "write", lambda conn: conn.get_or_create(MlModel, "ml_models/get_or_create", **parameters)
         )
 
     def list(self) -> builtins.list[MlModel]:
         """All models, by name and version."""
-        return self._session.run("read", lambda call: call.rows(MlModel, "ml_models/list"))
+        return self._session.run("read", lambda conn: conn.rows(MlModel, "ml_models/list"))

@@ -14,20 +14,20 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
-from . import check, queries
 from .api_requests import ApiRequests
 from .clients import Clients
+from .engine import migrations, queries
+from .engine.inputs import as_optional_text
+from .engine.session import QueryConnection, Session, Settings
+from .engine.stats import Recorder, RepositoryStats
 from .errors import InvalidInput, PvsiteSqlError
 from .forecasts import Forecasts
 from .generation import GenerationReadings
-from .inputs import as_optional_text
 from .inverters import Inverters
 from .limits import CallLimits, Limits
 from .ml_models import MlModels
-from .session import Call, Session, Settings
 from .site_groups import SiteGroups
 from .sites import Sites
-from .stats import Recorder, RepositoryStats
 from .status import Statuses
 from .users import Users
 
@@ -123,17 +123,17 @@ class Repository(_Aggregates):
             settings = replace(settings, actor=as_optional_text(actor, "actor"))
         if limits is not None:
             settings = replace(settings, limits=replace(settings.limits, transaction=limits))
-        with self._pool.connection() as connection, Call(connection, settings, "transaction").transaction():
+        with self._pool.connection() as connection, QueryConnection(connection, settings, "transaction").transaction():
             open_ = True
 
             @contextmanager
-            def lend(timeout: float | None = None) -> Iterator[psycopg.Connection[Any]]:  # noqa: ARG001  as a pool's
+            def borrow(timeout: float | None = None) -> Iterator[psycopg.Connection[Any]]:  # noqa: ARG001  as a pool's
                 if not open_:
                     raise PvsiteSqlError("the transaction has ended")
                 yield connection
 
             try:
-                yield Transaction(Session(lend, settings, in_transaction=True))
+                yield Transaction(Session(borrow, settings, in_transaction=True))
             finally:
                 open_ = False
 
@@ -143,7 +143,7 @@ class Repository(_Aggregates):
         Raises:
             SchemaOutOfDate: some are missing; says which.
         """
-        self._session.run("read", check.require_migrations)
+        self._session.run("read", migrations.require_migrations)
 
     def stats(self) -> RepositoryStats:
         """The pool's figures, and how often and how long each query file has run, since the repository was made."""

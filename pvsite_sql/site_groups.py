@@ -5,11 +5,11 @@ from __future__ import annotations
 import builtins
 from uuid import UUID
 
+from .engine.inputs import as_integer, as_text, as_uuid
+from .engine.lookups import find_site, find_site_group, not_found_if_deleted
+from .engine.session import QueryConnection, Session
 from .errors import ConstraintError, MissingReference
-from .inputs import as_integer, as_text, as_uuid
-from .lookups import find_site, find_site_group, still_there
 from .models import Site, SiteGroup, User
-from .session import Call, Session
 
 __all__ = ["SiteGroups"]
 
@@ -26,20 +26,20 @@ class SiteGroups:
         Raises:
             NotFound: there is none.
         """
-        return self._session.run("read", lambda call: find_site_group(call, name))
+        return self._session.run("read", lambda conn: find_site_group(conn, name))
 
     def get_or_create(self, name: str) -> SiteGroup:
         """The group of that name, made if there is none; safe for any number of concurrent callers."""
         return self._session.run(
             "write",
-            lambda call: call.got_or_made(
+            lambda conn: conn.get_or_create(
                 SiteGroup, "site_groups/get_or_create", site_group_name=as_text(name, "name")
             ),
         )
 
     def list(self) -> builtins.list[SiteGroup]:
         """All groups, by name."""
-        return self._session.run("read", lambda call: call.rows(SiteGroup, "site_groups/list"))
+        return self._session.run("read", lambda conn: conn.rows(SiteGroup, "site_groups/list"))
 
     def create(self, name: str, *, service_level: int = 0) -> SiteGroup:
         """Make a group.
@@ -51,7 +51,7 @@ class SiteGroups:
         level = as_integer(service_level, "service_level")
         return self._session.run(
             "write",
-            lambda call: call.one(
+            lambda conn: conn.one(
                 SiteGroup, "site_groups/create", site_group_name=as_text(name, "name"), service_level=level
             ),
         )
@@ -59,18 +59,18 @@ class SiteGroups:
     def sites(self, name: str) -> builtins.list[Site]:
         """The sites of a group, by site_uuid."""
 
-        def work(call: Call) -> builtins.list[Site]:
-            find_site_group(call, name)
-            return call.rows(Site, "site_groups/sites", site_group_name=name)
+        def work(conn: QueryConnection) -> builtins.list[Site]:
+            find_site_group(conn, name)
+            return conn.rows(Site, "site_groups/sites", site_group_name=name)
 
         return self._session.run("read", work)
 
     def users(self, name: str) -> builtins.list[User]:
         """The users of a group, by email."""
 
-        def work(call: Call) -> builtins.list[User]:
-            find_site_group(call, name)
-            return call.rows(User, "site_groups/users", site_group_name=name)
+        def work(conn: QueryConnection) -> builtins.list[User]:
+            find_site_group(conn, name)
+            return conn.rows(User, "site_groups/users", site_group_name=name)
 
         return self._session.run("read", work)
 
@@ -78,24 +78,24 @@ class SiteGroups:
         """Put a site into a group, where it may stand already; returns the group's sites, by site_uuid."""
         uuid = as_uuid(site_uuid, "site_uuid")
 
-        def work(call: Call) -> builtins.list[Site]:
-            find_site_group(call, name)
-            find_site(call, uuid)
-            call.run("site_groups/add_site", site_group_name=name, site_uuid=uuid)
-            return call.rows(Site, "site_groups/sites", site_group_name=name)
+        def work(conn: QueryConnection) -> builtins.list[Site]:
+            find_site_group(conn, name)
+            find_site(conn, uuid)
+            conn.run("site_groups/add_site", site_group_name=name, site_uuid=uuid)
+            return conn.rows(Site, "site_groups/sites", site_group_name=name)
 
-        with still_there():
+        with not_found_if_deleted():
             return self._session.run("write", work)
 
     def remove_site(self, name: str, *, site_uuid: UUID | str) -> builtins.list[Site]:
         """Take a site out of a group, where it may be missing already; returns the group's sites, by site_uuid."""
         uuid = as_uuid(site_uuid, "site_uuid")
 
-        def work(call: Call) -> builtins.list[Site]:
-            find_site_group(call, name)
-            find_site(call, uuid)
-            call.run("site_groups/remove_site", site_group_name=name, site_uuid=uuid)
-            return call.rows(Site, "site_groups/sites", site_group_name=name)
+        def work(conn: QueryConnection) -> builtins.list[Site]:
+            find_site_group(conn, name)
+            find_site(conn, uuid)
+            conn.run("site_groups/remove_site", site_group_name=name, site_uuid=uuid)
+            return conn.rows(Site, "site_groups/sites", site_group_name=name)
 
         return self._session.run("write", work)
 
@@ -106,9 +106,9 @@ class SiteGroups:
             CheckFailed: the level is below zero.
         """
 
-        def work(call: Call) -> SiteGroup:
-            find_site_group(call, name)
-            return call.one(
+        def work(conn: QueryConnection) -> SiteGroup:
+            find_site_group(conn, name)
+            return conn.one(
                 SiteGroup, "site_groups/set_service_level", site_group_name=name, level=as_integer(level, "level")
             )
 
@@ -122,9 +122,9 @@ class SiteGroups:
         """
         try:
 
-            def work(call: Call) -> None:
-                find_site_group(call, name)
-                call.run("site_groups/delete", site_group_name=name)
+            def work(conn: QueryConnection) -> None:
+                find_site_group(conn, name)
+                conn.run("site_groups/delete", site_group_name=name)
 
             self._session.run("write", work)
         except MissingReference as error:

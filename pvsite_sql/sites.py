@@ -11,11 +11,11 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
+from .engine.inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids
+from .engine.lookups import find_site, find_user
+from .engine.session import QueryConnection, Session
 from .errors import InvalidInput, MissingReference, NotFound
-from .inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids
-from .lookups import find_site, find_user
 from .models import LatitudeLongitudeLimits, Site, SiteChange
-from .session import Call, Session
 
 __all__ = ["AssetType", "SiteFields", "Sites"]
 
@@ -74,7 +74,7 @@ class Sites:
             NotFound: there is none.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
-        return self._session.run("read", lambda call: find_site(call, uuid))
+        return self._session.run("read", lambda conn: find_site(conn, uuid))
 
     def get_as_of(self, site_uuid: UUID | str, *, at_utc: datetime) -> Site:
         """The site as it was at a time: what its last change up to then, that one included, made of it.
@@ -86,7 +86,7 @@ class Sites:
         """
         uuid = as_uuid(site_uuid, "site_uuid")
         at_utc = as_utc(at_utc, "at_utc")
-        found = self._session.run("read", lambda call: call.row(Site, "sites/get_as_of", site_uuid=uuid, at_utc=at_utc))
+        found = self._session.run("read", lambda conn: conn.row(Site, "sites/get_as_of", site_uuid=uuid, at_utc=at_utc))
         if found is None:
             raise NotFound(f"no site {uuid} at {at_utc}")
         return found
@@ -98,7 +98,7 @@ class Sites:
             NotFound: there was never such a site.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
-        changes = self._session.run("read", lambda call: call.rows(SiteChange, "sites/history", site_uuid=uuid))
+        changes = self._session.run("read", lambda conn: conn.rows(SiteChange, "sites/history", site_uuid=uuid))
         if not changes:
             raise NotFound(f"no site {uuid}, and no history of one")
         return changes
@@ -117,7 +117,7 @@ class Sites:
             raise InvalidInput("either client_site_name or client_name is wanted", column="client_name")
         found = self._session.run(
             "read",
-            lambda call: call.row(
+            lambda conn: conn.row(
                 Site,
                 "sites/get_by_client_site_id",
                 client_site_id=as_integer(client_site_id, "client_site_id"),
@@ -132,7 +132,7 @@ class Sites:
     def get_by_client_site_name(self, name: str) -> Site:
         """The site to which its client gave that name; the oldest one if there are several."""
         found = self._session.run(
-            "read", lambda call: call.row(Site, "sites/get_by_client_site_name", client_site_name=as_text(name, "name"))
+            "read", lambda conn: conn.row(Site, "sites/get_by_client_site_name", client_site_name=as_text(name, "name"))
         )
         if found is None:
             raise NotFound(f"no site with client_site_name {name!r}")
@@ -163,10 +163,10 @@ class Sites:
             "client_name": as_filter(client_name, "client_name"),
         }
         if site_uuids is None:
-            return self._session.run("read", lambda call: call.rows(Site, "sites/list", **filters))
+            return self._session.run("read", lambda conn: conn.rows(Site, "sites/list", **filters))
         uuids = as_uuids(site_uuids, "site_uuids")
         return self._session.run(
-            "read", lambda call: call.rows(Site, "sites/list_by_uuid", site_uuids=uuids, **filters)
+            "read", lambda conn: conn.rows(Site, "sites/list_by_uuid", site_uuids=uuids, **filters)
         )
 
     def list_for_user(self, email: str, *, within: LatitudeLongitudeLimits | None = None) -> builtins.list[Site]:
@@ -177,11 +177,11 @@ class Sites:
             within: only sites in this box, its edges included; a site whose place is not known is in no box.
         """
 
-        def work(call: Call) -> builtins.list[Site]:
-            find_user(call, email)
+        def work(conn: QueryConnection) -> builtins.list[Site]:
+            find_user(conn, email)
             if within is None:
-                return call.rows(Site, "sites/list_for_user", email=email)
-            return call.rows(Site, "sites/list_for_user_within", email=email, **within.model_dump())
+                return conn.rows(Site, "sites/list_for_user", email=email)
+            return conn.rows(Site, "sites/list_for_user_within", email=email, **within.model_dump())
 
         return self._session.run("read", work)
 
@@ -189,9 +189,9 @@ class Sites:
         """Those of the sites that the user may see."""
         uuids = as_uuids(site_uuids, "site_uuids")
 
-        def work(call: Call) -> set[UUID]:
-            find_user(call, email)
-            return set(call.values("sites/visible", email=email, site_uuids=uuids))
+        def work(conn: QueryConnection) -> set[UUID]:
+            find_user(conn, email)
+            return set(conn.values("sites/visible", email=email, site_uuids=uuids))
 
         return self._session.run("read", work)
 
@@ -211,13 +211,13 @@ class Sites:
         """
         uuid = as_uuid(site_uuid, "site_uuid")
 
-        def work(call: Call) -> None:
-            if not call.values("sites/delete_lock", site_uuid=uuid):
+        def work(conn: QueryConnection) -> None:
+            if not conn.values("sites/delete_lock", site_uuid=uuid):
                 raise NotFound(f"no site {uuid}")
-            call.run("sites/delete_forecasts", site_uuid=uuid)
+            conn.run("sites/delete_forecasts", site_uuid=uuid)
             if delete_generation:
-                call.run("sites/delete_generation", site_uuid=uuid)
-            call.run("sites/delete_site", site_uuid=uuid)
+                conn.run("sites/delete_generation", site_uuid=uuid)
+            conn.run("sites/delete_site", site_uuid=uuid)
 
         self._session.run("bulk", work)
 
@@ -226,7 +226,7 @@ class Sites:
         if site_uuid is not None:
             parameters["site_uuid"] = site_uuid
         try:
-            site = self._session.run("write", lambda call: call.row(Site, name, **parameters))
+            site = self._session.run("write", lambda conn: conn.row(Site, name, **parameters))
         except MissingReference as error:
             raise NotFound(f"no client {fields.get('client_uuid')}") from error
         if site is None:

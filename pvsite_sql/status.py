@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .inputs import as_text
+from .engine.inputs import as_text
+from .engine.session import Session
 from .models import Status
-from .session import Session
 
 __all__ = ["Statuses"]
 
@@ -18,8 +18,8 @@ class Statuses:
     def create(self, status: str, *, message: str) -> Status:
         """Say how the service is, in a word (ok, warning, error) and in a sentence."""
         word, sentence = as_text(status, "status"), as_text(message, "message")
-        return self._session.run("write", lambda call: call.one(Status, "status/create", status=word, message=sentence))
+        return self._session.run("write", lambda conn: conn.one(Status, "status/create", status=word, message=sentence))
 
     def latest(self) -> Status | None:
         """What was said last, None where nothing was said yet."""
-        return self._session.run("read", lambda call: call.row(Status, "status/latest"))
+        return self._session.run("read", lambda conn: conn.row(Status, "status/latest"))

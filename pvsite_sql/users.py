@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 
+from .engine.inputs import as_text
+from .engine.lookups import find_site_group, find_user, not_found_if_deleted
+from .engine.session import QueryConnection, Session
 from .errors import MissingReference
-from .inputs import as_text
-from .lookups import find_site_group, find_user, still_there
 from .models import User
-from .session import Call, Session
 
 __all__ = ["Users"]
 
@@ -25,7 +25,7 @@ class Users:
         Raises:
             NotFound: there is none.
         """
-        return self._session.run("read", lambda call: find_user(call, email))
+        return self._session.run("read", lambda conn: find_user(conn, email))
 
     def get_or_create(self, email: str) -> User:
         """The user of that email; if there is none, made with a group of its own, `site_group_for_<email>`.
@@ -35,14 +35,14 @@ class Users:
         while True:
             try:
                 return self._session.run(
-                    "write", lambda call: call.got_or_made(User, "users/get_or_create", email=as_text(email, "email"))
+                    "write", lambda conn: conn.get_or_create(User, "users/get_or_create", email=as_text(email, "email"))
                 )
             except MissingReference:  # another deleted the group that was left over: it is made anew
                 continue
 
     def list(self) -> builtins.list[User]:
         """All users, by email."""
-        return self._session.run("read", lambda call: call.rows(User, "users/list"))
+        return self._session.run("read", lambda conn: conn.rows(User, "users/list"))
 
     def create(self, email: str, *, site_group_name: str) -> User:
         """Make a user in a group that there is.
@@ -51,29 +51,29 @@ class Users:
             Duplicate: there is a user of that email.
         """
 
-        def work(call: Call) -> User:
-            find_site_group(call, site_group_name)
-            return call.one(User, "users/create", email=as_text(email, "email"), site_group_name=site_group_name)
+        def work(conn: QueryConnection) -> User:
+            find_site_group(conn, site_group_name)
+            return conn.one(User, "users/create", email=as_text(email, "email"), site_group_name=site_group_name)
 
-        with still_there():
+        with not_found_if_deleted():
             return self._session.run("write", work)
 
     def set_site_group(self, email: str, *, site_group_name: str) -> User:
         """Move a user into another group; returns the user."""
 
-        def work(call: Call) -> User:
-            find_user(call, email)
-            find_site_group(call, site_group_name)
-            return call.one(User, "users/set_site_group", email=email, site_group_name=site_group_name)
+        def work(conn: QueryConnection) -> User:
+            find_user(conn, email)
+            find_site_group(conn, site_group_name)
+            return conn.one(User, "users/set_site_group", email=email, site_group_name=site_group_name)
 
-        with still_there():
+        with not_found_if_deleted():
             return self._session.run("write", work)
 
     def delete(self, email: str) -> None:
         """Delete a user; the group stays, API requests stay without a user."""
 
-        def work(call: Call) -> None:
-            find_user(call, email)
-            call.run("users/delete", email=email)
+        def work(conn: QueryConnection) -> None:
+            find_user(conn, email)
+            conn.run("users/delete", email=email)
 
         self._session.run("write", work)

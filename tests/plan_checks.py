@@ -15,7 +15,7 @@ from plan_database import MONTHS
 from plan_reading import Catalog, Plan, Scan
 from psycopg import sql
 
-from pvsite_sql.queries import Query, load
+from pvsite_sql.engine.queries import Query, load
 
 GENERIC, CUSTOM, IN_COPY = "a generic plan", "a plan for the values", "the values in the text, as in a COPY"
 HOW = (CUSTOM, GENERIC, IN_COPY)

@@ -7,10 +7,11 @@ from uuid import uuid4
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from pvsite_sql import drift, migrate
-from pvsite_sql.check import packaged_migrations
+from pvsite_sql import migrate
+from pvsite_sql.check import drift
 from pvsite_sql.embedded import server_or_dsn
-from pvsite_sql.session import Call
+from pvsite_sql.engine.migrations import packaged_migrations
+from pvsite_sql.engine.session import QueryConnection
 
 
 def taken(dsn: str) -> str:
@@ -19,7 +20,7 @@ def taken(dsn: str) -> str:
         connection.execute(f"CREATE SCHEMA {drift.HOME}")
     migrate.apply(make_conninfo(dsn, options=f"-c search_path={drift.HOME}"))
     with psycopg.connect(dsn) as connection:
-        call = Call(connection)
+        call = QueryConnection(connection)
         drift.settle(call)
         return drift.snapshot(call, packaged_migrations())
 

@@ -32,10 +32,12 @@ from plan_cases import ELSEWHERE
 from plan_reading import Plan
 from psycopg.types.json import Jsonb
 
-from pvsite_sql import MlModel, NotFound, Repository, SchemaOutOfDate, adopt, session
+from pvsite_sql import MlModel, NotFound, Repository, SchemaOutOfDate
 from pvsite_sql.adopt import adopt as take_over
+from pvsite_sql.adopt import adoption
+from pvsite_sql.engine import session
+from pvsite_sql.engine.queries import load, query
 from pvsite_sql.errors import PvsiteSqlError
-from pvsite_sql.queries import load, query
 
 NOWHERE = UUID(int=0xBAD)
 
@@ -229,8 +231,8 @@ def test_what_came_since_is_taken_over_by_the_next_run(old, target):
 
 
 def test_ranges_leave_nothing_out(old, target, monkeypatch):
-    monkeypatch.setattr(adopt, "GENERATION_RANGE", 5)
-    monkeypatch.setattr(adopt, "FORECAST_RANGE", 1)
+    monkeypatch.setattr(adoption, "GENERATION_RANGE", 5)
+    monkeypatch.setattr(adoption, "FORECAST_RANGE", 1)
     old.value(old.forecast(uuid4(), SITES[0], BEGIN + QUARTER), BEGIN, 1)
     told = []
     found = report(old, target, progress=lambda *so_far: told.append(so_far))

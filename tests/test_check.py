@@ -16,12 +16,14 @@ from schema_snapshot import taken
 from test_queries import _psql
 from test_roles import grant, login
 
-from pvsite_sql import Repository, check, drift, migrate
-from pvsite_sql.drift import Finding
-from pvsite_sql.session import Call
+from pvsite_sql import Repository, check, migrate
+from pvsite_sql.check import drift
+from pvsite_sql.check.drift import Finding
+from pvsite_sql.engine import migrations, partitions
+from pvsite_sql.engine.session import QueryConnection
 
-THIS_MONTH = check.months_ahead()[0]
-AHEAD = check.months_ahead()[2]
+THIS_MONTH = partitions.months_ahead()[0]
+AHEAD = partitions.months_ahead()[2]
 PARTITION = f"generation_p{THIS_MONTH:%Y_%m}"
 FORECASTS = f"forecasts_p{THIS_MONTH:%Y_%m}"
 
@@ -37,7 +39,7 @@ def database(postgresql):
 def found(dsn: str, **options: float) -> list[Finding]:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.read_only = True
-        return check.findings(Call(connection), **options)
+        return check.findings(QueryConnection(connection), **options)
 
 
 def paste(dsn: str, *statements: str) -> None:
@@ -510,7 +512,7 @@ def test_an_invalid_index_of_a_partition_is_found_and_mended(database):
 class TestMonths:
     def test_none_ahead_at_all(self, postgresql):
         findings = found(conninfo(postgresql))
-        named = ", ".join(f"{month:%Y-%m}" for month in check.months_ahead())
+        named = ", ".join(f"{month:%Y-%m}" for month in partitions.months_ahead())
         assert [(f.kind, f.severity, f.object) for f in findings] == [
             ("partition", "warning", "table forecasts"),
             ("partition", "warning", "table generation"),
@@ -679,7 +681,7 @@ class TestOrphans:
             def clock():
                 calls.append(monotonic())
                 if len(calls) == 4:
-                    other.execute(f"LOCK TABLE generation_p{check.months_ahead()[1]:%Y_%m}")
+                    other.execute(f"LOCK TABLE generation_p{partitions.months_ahead()[1]:%Y_%m}")
                 return calls[-1]
 
             monkeypatch.setattr(check, "monotonic", clock)
@@ -816,7 +818,7 @@ def test_json(database):
 
 
 def test_a_migration_that_is_not_applied_is_all_that_is_said(database):
-    last = check.packaged_migrations()[-1]
+    last = migrations.packaged_migrations()[-1]
     database.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", [last])
     database.execute("DROP INDEX sites_client_uuid_idx")
     (finding,) = found(conninfo(database))

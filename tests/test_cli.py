@@ -14,7 +14,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import pvsite_sql
-from pvsite_sql import check, migrate
+from pvsite_sql import migrate
+from pvsite_sql.engine import migrations, partitions
 
 TABLES = ("generation", "forecasts")
 
@@ -97,26 +98,26 @@ def test_version():
 
 def test_a_database_from_empty_to_well(empty_dsn):
     said = "is not applied: run `pvsite-sql migrate`; the schema is compared after that"
-    lacking = [f"error: migration {name} {said}\n" for name in check.packaged_migrations()]
+    lacking = [f"error: migration {name} {said}\n" for name in migrations.packaged_migrations()]
     amiss = f"Amiss: {len(lacking)} error(s), 0 warning(s).\n"
     assert called("check", PVSITE_SQL_DSN=empty_dsn) == (1, "".join(lacking) + amiss, "")
 
-    months = check.months_ahead()
+    months = partitions.months_ahead()
     made = "".join(f"{table}_p{month:%Y_%m} made\n" for table in TABLES for month in months)
-    applied = "".join(f"{name} applied\n" for name in check.packaged_migrations())
+    applied = "".join(f"{name} applied\n" for name in migrations.packaged_migrations())
     assert run("migrate", PVSITE_SQL_DSN=empty_dsn) == (0, applied + made, "")
     assert "0001.initial-schema applied" in applied
 
     code, out, err = run("check", "--dsn", empty_dsn, PVSITE_SQL_DSN="host=/nowhere")  # the option goes first
     assert (code, err) == (0, "")
-    last = check.packaged_migrations()[-1]
+    last = migrations.packaged_migrations()[-1]
     assert out == f"All is well: the schema is that of {last}, and there are partitions up to {months[-1]:%B %Y}.\n"
     assert called("migrate", "--dsn", empty_dsn) == (0, "Nothing to apply.\n", "")
 
 
 def test_a_missing_month_is_found_and_made(dsn):
     migrate.ensure_months_ahead(dsn)
-    month = check.months_ahead()[2]
+    month = partitions.months_ahead()[2]
     for table in TABLES:
         drop_partition(dsn, table, month)
     said = [
@@ -177,7 +178,7 @@ def test_an_unreachable_server_fails_a_migration_in_one_sentence(tmp_path):
 
 def test_a_partition_that_cannot_be_had_is_one_sentence_that_says_who_blocks(dsn):
     migrate.ensure_months_ahead(dsn)
-    drop_partition(dsn, "generation", check.months_ahead()[0])
+    drop_partition(dsn, "generation", partitions.months_ahead()[0])
     with psycopg.connect(dsn) as connection:
         connection.execute("LOCK TABLE generation IN SHARE UPDATE EXCLUSIVE MODE")
         pid = connection.info.backend_pid
@@ -203,7 +204,7 @@ def test_a_migration_that_is_stopped_gives_its_lock_back(empty_dsn, number):
         assert looking.execute("SELECT count(*) FROM yoyo_lock").fetchone() == (0,)
         assert looking.execute(waits).fetchone() == (0,)
         connection.rollback()
-    assert migrate.apply(empty_dsn) == check.packaged_migrations()
+    assert migrate.apply(empty_dsn) == migrations.packaged_migrations()
 
 
 def without(module):

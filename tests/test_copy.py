@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvsite_sql import InvalidInput
-from pvsite_sql.copy import Type, decode, decode_in_blocks, encode, encode_rows, real_array, text_array
+from pvsite_sql.engine.binary_copy import Type, decode, decode_in_blocks, encode, encode_rows, real_array, text_array
 
 UUIDS = [UUID(int=0), UUID(int=2**128 - 1), UUID(int=1 << 120), UUID(int=0x7F << 64), UUID(int=1)]
 MICROSECONDS = [0, -1, 1, -946_684_800_000_000, 3_155_760_000_000_000]

@@ -29,7 +29,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pvsite_sql import demo
 
-DATA = files("pvsite_sql") / "data"
+DATA = files("pvsite_sql") / "demo" / "data"
 SAMPLE = DATA / "serf_east_15min_ac_power.csv"
 MOUNTAIN = timezone(timedelta(hours=-7))
 QUARTER = timedelta(minutes=15)

@@ -477,9 +477,9 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
 
 def nothing_came_of_it(repo: Repository, sites: list[UUID], good: pd.DataFrame) -> None:
     assert repo.generation.read(sites) == []
-    with repo._session.call("read") as call:
+    with repo._session.transaction("read") as call:
         months = [date(2031, 2, 1), date(2031, 3, 1)]
-        assert call.values("partitions/missing", parent="generation", months=months) == months
+        assert call.values("engine/missing_partitions", parent="generation", months=months) == months
     assert repo.generation.insert(good) == InsertResult(inserted=ROWS)
 
 

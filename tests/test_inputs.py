@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from pvsite_sql import InvalidInput, Repository
-from pvsite_sql.inputs import as_filter, as_integer, as_optional_text, as_text, as_utc, as_uuid, as_uuids, window
+from pvsite_sql.engine.inputs import as_filter, as_integer, as_optional_text, as_text, as_utc, as_uuid, as_uuids, window
 
 ONE, TWO = UUID(int=0xABCDEF1), UUID(int=2)
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)

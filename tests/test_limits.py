@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool
 
 from pvsite_sql import CallLimits, InvalidInput, Limits, Repository
+from pvsite_sql.engine.session import QueryConnection
 from pvsite_sql.limits import Kind
-from pvsite_sql.session import Call
 
 SETTINGS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "pvsite_sql.actor")
 
@@ -33,10 +33,10 @@ KINDS: dict[Kind, object] = {
 CALLS = {**KINDS, "transaction": in_transaction}
 
 
-def spied(monkeypatch, name="session/begin"):
+def spied(monkeypatch, name="engine/begin"):
     """The settings that each transaction has once it has begun."""
     seen = []
-    run = Call.run
+    run = QueryConnection.run
 
     def spy(self, asked, /, **parameters):
         done = run(self, asked, **parameters)
@@ -47,7 +47,7 @@ def spied(monkeypatch, name="session/begin"):
             seen.append((self._kind, tuple(row)))
         return done
 
-    monkeypatch.setattr(Call, "run", spy)
+    monkeypatch.setattr(QueryConnection, "run", spy)
     return seen
 
 

@@ -26,13 +26,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pvsite_sql
-from pvsite_sql import InvalidInput, load_files
+from pvsite_sql import InvalidInput
 from pvsite_sql.demo import sample
 from pvsite_sql.load import Layout, LoadResult, Progress, load
-from pvsite_sql.load_cells import Reader
-from pvsite_sql.load_files import batches
+from pvsite_sql.load import files as load_files
+from pvsite_sql.load.cells import Reader
+from pvsite_sql.load.files import batches
 
-MEASURED = Path(pvsite_sql.__file__).parent / "data" / "serf_east_15min_ac_power.csv"
+MEASURED = Path(pvsite_sql.__file__).parent / "demo" / "data" / "serf_east_15min_ac_power.csv"
 UNKNOWN = UUID(int=7)
 WAITING = """
     SELECT count(*) FROM pg_stat_activity

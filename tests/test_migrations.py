@@ -15,11 +15,13 @@ import pytest
 from test_schema import _catalog
 from yoyo.migrations import read_sql_migration
 
-from pvsite_sql import check, migrate
-from pvsite_sql.queries import folder
+from pvsite_sql import migrate
+from pvsite_sql.engine import migrations
+from pvsite_sql.engine.queries import folder
+from pvsite_sql.migrate import runner
 
 MIGRATIONS = folder("migrations")
-NAMES = check.packaged_migrations()
+NAMES = migrations.packaged_migrations()
 RELEASED = Path(__file__).with_name("migrations.sha256")
 CONFIG = Path(__file__).parents[1] / ".squawk.toml"
 SQUAWK = shutil.which("squawk", path=str(Path(sys.executable).parent)) or shutil.which("squawk")
@@ -91,7 +93,7 @@ def copied(tmp_path, monkeypatch) -> Path:
     """The migrations, in a folder of the test's own, where `migrate` looks for them."""
     copy = tmp_path / "migrations"
     shutil.copytree(MIGRATIONS, copy)
-    for module in (check, migrate):
+    for module in (migrations, runner):
         monkeypatch.setattr(module, "folder", lambda name: copy if name == "migrations" else folder(name))
     return copy
 

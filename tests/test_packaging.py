@@ -17,7 +17,7 @@ import pytest
 
 import pvsite_sql
 from pvsite_sql import migrate
-from pvsite_sql.check import packaged_migrations
+from pvsite_sql.engine.migrations import packaged_migrations
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 FOLDERS = ("pvsite_sql", "sql", "migrations", "tests", ".ci")
@@ -27,16 +27,16 @@ PACKAGE = "package:pvsite_sql:migrations"
 # Programs that run in other interpreters, from an empty folder.
 WHERE = """
 import pvsite_sql
-from pvsite_sql import check, queries
+from pvsite_sql.engine import migrations, queries
 print(pvsite_sql.__file__, queries.folder("sql"), queries.folder("migrations"), sep="\\n")
-print(len(queries.load()), *check.packaged_migrations())
+print(len(queries.load()), *migrations.packaged_migrations())
 """
 PROGRAM = """
 import sys
 from importlib.resources import files
 import pandas as pd
 from pvsite_sql import InsertResult, Repository
-measured = pd.read_csv(files("pvsite_sql") / "data" / "serf_east_15min_ac_power.csv")
+measured = pd.read_csv(files("pvsite_sql") / "demo" / "data" / "serf_east_15min_ac_power.csv")
 start, rows = pd.to_datetime(measured["measured_on"]), len(measured)
 with Repository(sys.argv[1]) as repo:
     site = repo.sites.create(latitude=39.742, longitude=-105.173, capacity_kw=6.0)
@@ -150,7 +150,7 @@ def test_the_wheel_holds_the_package_its_data_the_sql_and_the_migrations_and_no_
     sql, migrations = (_files(built.copy / name, f"pvsite_sql/{name}") for name in ("sql", "migrations"))
     assert found == package | sql | migrations
     assert {"pvsite_sql/py.typed", "pvsite_sql/sql/README.md", "pvsite_sql/sql/generation/read.sql"} <= found
-    assert any(name.startswith("pvsite_sql/data/") for name in found)
+    assert any(name.startswith("pvsite_sql/demo/data/") for name in found)
     assert any(name.endswith(".rollback.sql") for name in migrations)
 
 

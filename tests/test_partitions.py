@@ -16,8 +16,9 @@ from concurrency import SECONDS, concurrently, held_up
 from conftest import reading_frame
 from psycopg import sql
 
-from pvsite_sql import InsertResult, MissingReference, Repository, partitions
-from pvsite_sql.session import Call
+from pvsite_sql import InsertResult, MissingReference, Repository
+from pvsite_sql.engine import partitions
+from pvsite_sql.engine.session import QueryConnection
 
 MONTHS = """
     SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
@@ -324,8 +325,8 @@ class TestInTheMiddleOfACall:
 def test_ensure_makes_many_months_in_short_transactions(dsn, admin):
     months = [date(year, month, 1) for year in range(1990, 2002) for month in range(1, 13)]
     with psycopg.connect(dsn) as connection:
-        made = partitions.ensure(Call(connection), "generation", months)
-        assert partitions.ensure(Call(connection), "generation", months) == []
+        made = partitions.ensure(QueryConnection(connection), "generation", months)
+        assert partitions.ensure(QueryConnection(connection), "generation", months) == []
     assert made == names(admin) == [f"generation_p{month:%Y_%m}" for month in months]
 
 

@@ -15,7 +15,7 @@ from psycopg import sql
 from pytest_postgresql.executors import NoopExecutor
 from test_queries import COPY_FROM
 
-from pvsite_sql.queries import Query, load
+from pvsite_sql.engine.queries import Query, load
 
 QUERIES = load()
 EACH = pytest.mark.parametrize("asked", QUERIES.values(), ids=QUERIES)

@@ -26,9 +26,12 @@ from forecast_cases import HOUR, forecast_frame, stored, together
 from psycopg import sql
 
 import pvsite_sql
-from pvsite_sql import InsertResult, InvalidInput, PvsiteSqlError, Repository, archive, check, drift
-from pvsite_sql.prune import _Prune, prune
-from pvsite_sql.session import Call
+from pvsite_sql import InsertResult, InvalidInput, PvsiteSqlError, Repository, check
+from pvsite_sql.check import drift
+from pvsite_sql.engine import inputs, queries
+from pvsite_sql.engine.session import QueryConnection
+from pvsite_sql.prune import archive
+from pvsite_sql.prune.pruning import _Prune, prune
 
 MAY, JUNE = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6))
 MID_JUNE = datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -49,8 +52,8 @@ CHILD = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from pvsite_sql import archive, detach
-from pvsite_sql.prune import _Prune, prune
+from pvsite_sql.prune import archive, detach
+from pvsite_sql.prune.pruning import _Prune, prune
 
 dsn, parent, before, folder, place, step, what = sys.argv[1:]
 
@@ -128,7 +131,7 @@ def files(folder: Path) -> list[str]:
 def loaded(*paths: Path) -> pd.DataFrame:
     """The readings of archives, as `read_frame` gives them."""
     frame = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True)
-    return by_key(frame.assign(site_uuid=frame["site_uuid"].map(pvsite_sql.inputs.UUID)))
+    return by_key(frame.assign(site_uuid=frame["site_uuid"].map(inputs.UUID)))
 
 
 def by_key(frame: pd.DataFrame) -> pd.DataFrame:
@@ -190,7 +193,7 @@ class TestGeneration:
         )
 
     def test_a_long_archive_has_row_groups_and_is_compared_in_each(self, direct, readings, tmp_path, monkeypatch):
-        monkeypatch.setattr("pvsite_sql.prune._ROW_GROUP", 7)
+        monkeypatch.setattr("pvsite_sql.prune.pruning._ROW_GROUP", 7)
         go(direct, archive=tmp_path)
         assert pq.ParquetFile(tmp_path / "generation_2024-05-01_2024-06-01.parquet").num_row_groups == 6
         old, _ = split(readings)
@@ -277,8 +280,8 @@ class TestForecasts:
 
     @pytest.mark.parametrize("archived", [True, False])
     def test_old_ones_go_and_can_be_loaded_again(self, repo, dsn, direct, before, tmp_path, monkeypatch, archived):
-        monkeypatch.setattr("pvsite_sql.prune._ROW_GROUP", 8)
-        monkeypatch.setattr("pvsite_sql.prune._FETCHED_FORECASTS", 2)
+        monkeypatch.setattr("pvsite_sql.prune.pruning._ROW_GROUP", 8)
+        monkeypatch.setattr("pvsite_sql.prune.pruning._FETCHED_FORECASTS", 2)
         said = go(direct, parent="forecasts", batch_rows=2, archive=tmp_path if archived else None)
         new = {key: row for key, row in before.items() if key[1] >= MID_JUNE}
         assert (len(before), len(new)) == (20, 5)
@@ -437,7 +440,7 @@ class TestArchives:
         assert len(attached(admin)) == 4
 
     def test_without_pyarrow_it_says_what_brings_it(self, direct, admin, readings, tmp_path, monkeypatch):
-        monkeypatch.setattr("pvsite_sql.prune.find_spec", lambda name: None)
+        monkeypatch.setattr("pvsite_sql.prune.pruning.find_spec", lambda name: None)
         with pytest.raises(PvsiteSqlError, match=r"pip install \"pvsite_sql\[load\]\""):
             go(direct, archive=tmp_path)
         assert len(attached(admin)) == 4
@@ -515,7 +518,7 @@ class TestRefusals:
 
     def test_two_at_once_are_refused(self, direct, admin, readings):
         with psycopg.connect(direct, autocommit=True) as other:
-            asked = pvsite_sql.queries.query("prune/lock").text
+            asked = queries.query("prune/lock").text
             assert other.execute(asked, {"name": "public.generation"}).fetchone() == (True,)
             with pytest.raises(PvsiteSqlError, match=r"another prune of public\.generation is at work"):
                 go(direct)
@@ -602,7 +605,7 @@ def test_killed_at_any_step_it_loses_nothing_and_the_next_run_goes_on(
 def told(direct: str) -> list[drift.Finding]:
     """What `check` says of tables that a prune has taken out."""
     with psycopg.connect(direct, autocommit=True) as connection:
-        found = check.findings(Call(connection))
+        found = check.findings(QueryConnection(connection))
     assert "is not the package's" not in {each.message for each in found}
     return [each for each in found if each.kind == "pruned"]
 

@@ -9,8 +9,9 @@ import pytest
 from commands import called, run
 from plan_cases import ELSEWHERE
 
-from pvsite_sql import InvalidInput, NotFound, explain
-from pvsite_sql.queries import load
+from pvsite_sql import InvalidInput, NotFound
+from pvsite_sql.cli import explain
+from pvsite_sql.engine.queries import load
 
 WINDOW = {"site_uuids": "{}", "start_utc": "-infinity", "end_utc": "infinity"}
 # what a text stands for where the query would not take it for a value of the type
@@ -22,7 +23,10 @@ EXPLAINED = [
     for each in load().values()
     if each.statement.split()[0].upper() not in UNPLANNED and not each.name.startswith(ELSEWHERE)
 ]
-VALUES_OF = {"partitions/missing": {"parent": "generation"}, "partitions/ensure": {"parent": "generation"}}
+VALUES_OF = {
+    "engine/missing_partitions": {"parent": "generation"},
+    "engine/ensure_partitions": {"parent": "generation"},
+}
 VALUES_OF["forecasts/day_ahead_values"] = {"timezone": "UTC"}
 
 

@@ -27,7 +27,7 @@ from test_queries import _psql
 
 import pvsite_sql
 from pvsite_sql import InsertResult, Repository, migrate
-from pvsite_sql.queries import folder, load, query
+from pvsite_sql.engine.queries import folder, load, query
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -342,7 +342,7 @@ def test_each_promise_names_a_test_that_there_is():
 def test_the_files_that_are_named_are_there():
     for name in re.findall(r"\bsql/([\w/]+\.(?:sql|md))", README + GUIDE):
         assert (folder("sql") / name).is_file(), name
-    for name in re.findall(r"`((?:generation|partitions)/\w+)`", GUIDE):
+    for name in re.findall(r"`((?:generation|engine)/\w+)`", GUIDE):
         assert query(name).statement
     layout = README.partition("\n## Development\n")[2].partition("`tox`")[0]
     for name in re.findall(r"\b(\w+\.py)\b", layout):

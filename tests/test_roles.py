@@ -24,7 +24,7 @@ from pytest_postgresql.executors import NoopExecutor
 from test_queries import _psql
 
 from pvsite_sql import InsertResult, LatitudeLongitudeLimits, MissingReference, Repository, migrate
-from pvsite_sql.queries import folder
+from pvsite_sql.engine.queries import folder
 
 FILE = folder("sql") / "schema" / "roles.sql"
 PASSWORD = uuid4().hex

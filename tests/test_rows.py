@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pvsite_sql import ForecastValue, InvalidInput, Repository, Site
-from pvsite_sql.copy import Type, decode_with_tails
-from pvsite_sql.rows import decoded_models
+from pvsite_sql.engine.binary_copy import Type, decode_with_tails
+from pvsite_sql.engine.rows import decoded_models
 
 TYPES: dict[str, Type] = {"id": "bigint", "power_kw": "real"}
 QUERY = """

@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from yoyo.connections import parse_uri
 
 from pvsite_sql import Repository, SchemaOutOfDate, migrate
-from pvsite_sql.check import packaged_migrations
-from pvsite_sql.queries import folder
+from pvsite_sql.engine.migrations import packaged_migrations
+from pvsite_sql.engine.queries import folder
 
 MIGRATIONS = folder("migrations")
 CATALOG = {

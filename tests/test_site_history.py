@@ -18,7 +18,7 @@ from test_hostile_text import REFUSED, TEXTS
 from test_roles import grant, login
 
 from pvsite_sql import InvalidInput, NotFound, Repository, Site, SiteChange, migrate
-from pvsite_sql.queries import folder
+from pvsite_sql.engine.queries import folder
 
 MOMENT = timedelta(microseconds=1)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ from concurrency import concurrently
 from conftest import reading_frame
 
 from pvsite_sql import Duplicate, InsertResult, InvalidInput, Repository
-from pvsite_sql.session import Call
-from pvsite_sql.stats import Recorder
+from pvsite_sql.engine.session import QueryConnection
+from pvsite_sql.engine.stats import Recorder
 
 SECRET = "not-for-the-log"
 FAILS = """
@@ -215,7 +215,7 @@ class TestRetries:
     @pytest.mark.parametrize("call", ["latest_values", "latest_frame", "latest_sums", "latest_per_site"])
     def test_what_a_generator_gives_is_not_used_up(self, repo, site, monkeypatch, call):
         repo.forecasts.insert(forecast(site.site_uuid))
-        begin, attempts = Call.transaction, []
+        begin, attempts = QueryConnection.transaction, []
 
         @contextmanager
         def fails_once(self):
@@ -225,7 +225,7 @@ class TestRetries:
                 if len(attempts) == 1:
                     raise psycopg.errors.SerializationFailure
 
-        monkeypatch.setattr(Call, "transaction", fails_once)
+        monkeypatch.setattr(QueryConnection, "transaction", fails_once)
         assert len(getattr(repo.forecasts, call)(uuid for uuid in [site.site_uuid])) > 0
         assert len(attempts) == 2
 

@@ -10,7 +10,7 @@
 --   sql       text  what mends it; empty where no statement does
 -- Index: none (catalog tables)
 -- Touches: none
--- After: drift/settings
+-- After: check/drift_settings
 SELECT
     'invalid index' AS kind,
     CASE WHEN i.indisunique THEN 'error' ELSE 'warning' END AS severity,

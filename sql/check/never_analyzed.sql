@@ -11,7 +11,7 @@
 --   sql       text  what mends it; empty where no statement does
 -- Index: none (catalog tables)
 -- Touches: none
--- After: drift/settings
+-- After: check/drift_settings
 SELECT
     'statistics' AS kind,
     'warning' AS severity,

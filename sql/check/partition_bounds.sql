@@ -12,7 +12,7 @@
 --   sql       text  what mends it; empty where no statement does
 -- Index: none (catalog tables)
 -- Touches: none
--- After: drift/settings
+-- After: check/drift_settings
 WITH partitions AS (
     SELECT
         t.oid AS parent,

@@ -8,7 +8,7 @@
 --   end_utc    text  where it ends; infinity: it has no end
 -- Index: none (catalog tables)
 -- Touches: none
--- After: drift/settings
+-- After: check/drift_settings
 SELECT
     COALESCE(b.bound[1], '-infinity') AS start_utc,
     COALESCE(b.bound[2], 'infinity') AS end_utc

@@ -1,4 +1,4 @@
--- Tables that a prune has taken out of theirs and not dropped: it left a comment on them (see detach/statements).
+-- Tables that a prune has taken out of theirs and not dropped: it left a comment on them (see prune/detach_statements).
 --
 -- Parameters:
 --   home     text    the schema
@@ -11,7 +11,7 @@
 --   sql       text  what mends it; empty where no statement does
 -- Index: none (catalog tables)
 -- Touches: none
--- After: drift/settings
+-- After: check/drift_settings
 WITH marked AS (
     SELECT
         t.oid AS parent,

@@ -1,4 +1,4 @@
--- What of the table itself goes into an archive. For a detached partition, detach/statements has the statement.
+-- What of the table itself goes into an archive. For a detached partition, prune/detach_statements has the statement.
 --
 -- Parameters: none
 -- Result: none

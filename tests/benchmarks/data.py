@@ -11,8 +11,8 @@ import pandas as pd
 import psycopg
 from bench import ask, run, run_on_two
 
-from pvsite_sql.copy import encode
-from pvsite_sql.frames import READINGS, readings
+from pvsite_sql.engine.binary_copy import encode
+from pvsite_sql.engine.generation_frames import READINGS, readings
 
 MINUTES = timedelta(minutes=5)
 MONTH = datetime(2024, 6, 1, tzinfo=UTC)

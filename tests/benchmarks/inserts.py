@@ -17,7 +17,7 @@ from data import SLOTS, binary, forecasts, make_months, save, sites, ticks, with
 from peers import COPYING, ask_peer, make_old_database
 
 from pvsite_sql import PvsiteSqlError, Repository
-from pvsite_sql.queries import query
+from pvsite_sql.engine.queries import query
 
 COPY = query("generation/insert_copy").statement
 _REFUSALS = re.compile(r"check constraint|duplicate key|unknown site")

@@ -16,7 +16,7 @@ from latest import FORECASTS, NEWEST
 from psycopg import connect
 
 from pvsite_sql import Repository
-from pvsite_sql.queries import query
+from pvsite_sql.engine.queries import query
 
 JUNE = datetime(2024, 6, 1, tzinfo=UTC)
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"

@@ -10,7 +10,7 @@ from data import binary, make_months, sites, ticks
 from peers import ask_peer, fill_old_generation, make_old_database
 
 from pvsite_sql import Repository
-from pvsite_sql.queries import query
+from pvsite_sql.engine.queries import query
 
 JUNE = datetime(2024, 6, 1)  # noqa: DTZ001  a name of a month
 

@@ -17,18 +17,22 @@ from concurrency import concurrently
 from conftest import reading_frame
 from psycopg.conninfo import make_conninfo
 
-from pvsite_sql import PvsiteSqlError, check, migrate
-from pvsite_sql.queries import folder
+from pvsite_sql import PvsiteSqlError, migrate
+from pvsite_sql.engine import migrations as packaged
+from pvsite_sql.engine.queries import folder
+from pvsite_sql.migrate import runner
 
 from .servers import posix
 
 PROGRAM = """
 import sys
 from pathlib import Path
-from pvsite_sql import check, cli, migrate, queries
+from pvsite_sql import cli
+from pvsite_sql.engine import migrations as packaged, queries
+from pvsite_sql.migrate import runner
 
 migrations = Path(sys.argv.pop(1))
-check.folder = migrate.folder = lambda name: migrations if name == "migrations" else queries.folder(name)
+packaged.folder = runner.folder = lambda name: migrations if name == "migrations" else queries.folder(name)
 cli.main()
 """
 NAME = "migrator"  # its application_name
@@ -53,7 +57,7 @@ def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The package's migrations, to which a test adds."""
     copied = tmp_path / "migrations"
     shutil.copytree(folder("migrations"), copied)
-    for module in (check, migrate):
+    for module in (packaged, runner):
         monkeypatch.setattr(module, "folder", lambda name: copied if name == "migrations" else folder(name))
     return copied
 
@@ -281,7 +285,7 @@ def test_a_blocker_of_another_role_is_named_as_far_as_the_role_may_see(dsn, watc
         limited = make_conninfo(dsn, options="-c role=pvsite_sql_deployer")
         with holding(dsn, "LOCK TABLE forecasts IN SHARE UPDATE EXCLUSIVE MODE") as holder:
             with pytest.raises(PvsiteSqlError, match="The months ahead of forecasts are not made") as error:
-                migrate.ensure_months_ahead(limited, migrate.Patience(attempts=1))
+                migrate.ensure_months_ahead(limited, migrate.RetryPolicy(attempts=1))
             assert f"pid {holder.info.backend_pid} (user {holder.info.user}, " in str(error.value)
             assert "what it does shows to members of pg_read_all_stats" in str(error.value)
     finally:
@@ -391,7 +395,7 @@ def test_two_at_once_apply_each_migration_once(dsn, watched, migrations, command
 
 def test_two_at_once_begin_an_empty_database(empty_dsn):
     outcomes = concurrently(lambda: migrate.apply(empty_dsn), lambda: migrate.apply(empty_dsn))
-    assert sorted(outcomes) == [[], check.packaged_migrations()]
+    assert sorted(outcomes) == [[], packaged.packaged_migrations()]
 
 
 YOYO = [sys.executable, "-m", "yoyo", "apply", "--batch", "--no-config-file", "-d"]

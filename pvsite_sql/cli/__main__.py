@@ -1,0 +1,5 @@
+"""`python -m pvsite_sql.cli` is `pvsite-sql`."""
+
+from . import main
+
+main()

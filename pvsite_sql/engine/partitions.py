@@ -1,0 +1,65 @@
+"""Month partitions of `generation` and `forecasts`, made before rows of a new month come."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Literal
+
+import psycopg
+import psycopg_pool
+
+from .session import QueryConnection, Session
+
+__all__ = ["MONTHS_AHEAD", "Parent", "ensure", "ensure_while_writing", "months_ahead"]
+
+Parent = Literal["generation", "forecasts"]
+
+MONTHS_AHEAD = 3
+_MONTHS_AT_ONCE = 60
+_SECOND_CONNECTION_TIMEOUT_S = 1.0
+
+
+def months_ahead(today: date | None = None) -> list[date]:
+    """The first days of this month (UTC) and of those that `migrate` makes ahead of it."""
+    today = datetime.now(UTC).date() if today is None else today
+    month = today.year * 12 + today.month - 1
+    return [date(n // 12, n % 12 + 1, 1) for n in range(month, month + MONTHS_AHEAD + 1)]
+
+
+def ensure(conn: QueryConnection, parent: Parent, months: list[date]) -> list[str]:
+    """Make the partitions that are missing, in short transactions (savepoints inside a transaction).
+
+    Args:
+        conn: on whose connection.
+        parent: the table.
+        months: a day of each month (UTC).
+
+    Returns:
+        the names of those that were made.
+    """
+    made: list[str] = []
+    for first in range(0, len(months), _MONTHS_AT_ONCE):
+        with conn.transaction():
+            made += conn.values(
+                "engine/ensure_partitions", parent=parent, months=months[first : first + _MONTHS_AT_ONCE]
+            )[0]
+    return made
+
+
+def ensure_while_writing(session: Session, conn: QueryConnection, parent: Parent, months: list[date]) -> None:
+    """The same in the middle of a call's own transaction, which may go on for long.
+
+    Made there, the partitions' lock would keep other makers waiting until it ends, so another connection of the pool
+    makes them. Where there is none to be had, or the caller opened the transaction, it is the writing one after all.
+    """
+    missing = conn.values("engine/missing_partitions", parent=parent, months=months)
+    if not missing:
+        return
+    if not session.in_transaction:
+        try:
+            with session.connection("bulk", timeout=_SECOND_CONNECTION_TIMEOUT_S) as other:
+                ensure(other, parent, missing)
+                return
+        except (psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests, psycopg.errors.LockNotAvailable):
+            pass  # of the lock: this very call may hold it, since there was no connection for an earlier month
+    ensure(conn, parent, missing)

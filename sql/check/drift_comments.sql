@@ -1,0 +1,95 @@
+-- The comments of the schema's tables, views, columns, indexes, constraints, triggers and functions, but for those of
+-- partitions, as facts (see check/drift_tables).
+--
+-- Parameters:
+--   home  text  the schema
+-- Result: row
+--   kind        text
+--   object      text
+--   part_of     text
+--   definition  text
+--   severity    text
+--   undo        text
+--   make        text
+--   mend        text
+--   made        bigint
+-- Index: none (catalog tables)
+-- Touches: none
+-- After: check/drift_settings
+SELECT
+    'comment' AS kind,
+    'comment on ' || t.name AS object,
+    t.part_of,
+    d.description AS definition,
+    'warning' AS severity,
+    '' AS undo,
+    format('COMMENT ON %s IS %L;', t.target, d.description) AS make,
+    '' AS mend,
+    d.objoid::bigint AS made
+FROM (
+    SELECT
+        'pg_class'::regclass AS class,
+        c.oid,
+        0 AS column_number,
+        format('%s %s', k.word, c.relname) AS name,
+        format('%s %s', k.word, c.relname) AS part_of,
+        format('%s %s', upper(k.word), c.oid::regclass) AS target,
+        c.relnamespace AS namespace
+    FROM pg_class AS c
+    CROSS JOIN
+        LATERAL (
+            SELECT CASE WHEN c.relkind IN ('r', 'p') THEN 'table' WHEN c.relkind = 'v' THEN 'view' ELSE 'index' END AS word
+        ) AS k
+    WHERE c.relkind IN ('r', 'p', 'v', 'i', 'I') AND NOT c.relispartition
+    UNION ALL
+    SELECT
+        'pg_class'::regclass,
+        c.oid,
+        a.attnum,
+        format('column %s.%I', c.relname, a.attname),
+        CASE c.relkind WHEN 'v' THEN 'view ' || c.relname ELSE format('column %s.%I', c.relname, a.attname) END,
+        format('COLUMN %s.%I', c.oid::regclass, a.attname),
+        c.relnamespace
+    FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid
+    WHERE c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition AND a.attnum > 0
+    UNION ALL
+    SELECT
+        'pg_constraint'::regclass,
+        k.oid,
+        0,
+        format('constraint %s on %s', k.conname, c.relname),
+        format('constraint %s on %s', k.conname, c.relname),
+        format('CONSTRAINT %I ON %s', k.conname, c.oid::regclass),
+        c.relnamespace
+    FROM pg_constraint AS k
+    JOIN pg_class AS c ON c.oid = k.conrelid
+    WHERE NOT c.relispartition
+    UNION ALL
+    SELECT
+        'pg_trigger'::regclass,
+        g.oid,
+        0,
+        format('trigger %s on %s', g.tgname, c.relname),
+        format('trigger %s on %s', g.tgname, c.relname),
+        format('TRIGGER %I ON %s', g.tgname, c.oid::regclass),
+        c.relnamespace
+    FROM pg_trigger AS g
+    JOIN pg_class AS c ON c.oid = g.tgrelid
+    WHERE NOT c.relispartition AND NOT g.tgisinternal
+    UNION ALL
+    SELECT
+        'pg_proc'::regclass,
+        p.oid,
+        0,
+        format('function %s(%s)', p.proname, oidvectortypes(p.proargtypes)),
+        format('function %s(%s)', p.proname, oidvectortypes(p.proargtypes)),
+        format('FUNCTION %s', p.oid::regprocedure),
+        p.pronamespace
+    FROM pg_proc AS p
+    WHERE p.prokind = 'f'
+) AS t
+JOIN pg_namespace AS n ON n.oid = t.namespace
+JOIN pg_description AS d ON d.classoid = t.class AND d.objoid = t.oid AND d.objsubid = t.column_number
+WHERE n.nspname = :'home'::text
+ORDER BY made, d.objsubid, t.part_of;
