@@ -287,7 +287,7 @@ CASES: dict[str, list[Case]] = {
     "prune/detach_tables": [case(parent="generation", before_utc="2024-06-12T00:00Z")],
     "prune/detach_users": [case(relation="public.generation")],
     **{
-        f"drift/{kind}": [case(home="public")]
+        f"check/drift_{kind}": [case(home="public")]
         for kind in ("columns", "comments", "constraints", "functions", "indexes", "tables", "triggers", "views")
     },
     "check/drift_home": [case(tables=["sites", "generation"])],

@@ -181,7 +181,7 @@ class Prover:
         if "month_readings" not in words and (spilled := run.plan.spilled()):
             yield f"{' and '.join(spilled)} does not fit into memory"
         called = {n["Function Name"] for n in run.plan.nodes if "Function Name" in n} & self.catalog.functions
-        if called and not asked.name.startswith("partitions/"):
+        if called and not asked.name.startswith("engine/"):
             yield f"what {', '.join(called)} reads is not seen in the plan: it was not inlined"
 
     def _unpruned(self, asked: Query, case: Case, words: set[str], scans: list[Scan]) -> Iterator[str]:

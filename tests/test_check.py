@@ -17,7 +17,7 @@ from test_queries import _psql
 from test_roles import grant, login
 
 from pvsite_sql import Repository, check, migrate
-from pvsite_sql.check import drift
+from pvsite_sql.check import checks, drift
 from pvsite_sql.check.drift import Finding
 from pvsite_sql.engine import migrations, partitions
 from pvsite_sql.engine.session import QueryConnection
@@ -684,7 +684,7 @@ class TestOrphans:
                     other.execute(f"LOCK TABLE generation_p{partitions.months_ahead()[1]:%Y_%m}")
                 return calls[-1]
 
-            monkeypatch.setattr(check, "monotonic", clock)
+            monkeypatch.setattr(checks, "monotonic", clock)
             findings = {(f.kind, f.object): f for f in found(dsn, orphans_timeout_s=60)}
         cut = findings["incomplete", "table generation"]
         assert cut.severity == "information"

@@ -27,7 +27,7 @@ from commands import SIGNALS, called, run, started, until
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pvsite_sql import demo
+from pvsite_sql.demo import program as demo
 
 DATA = files("pvsite_sql") / "demo" / "data"
 SAMPLE = DATA / "serf_east_15min_ac_power.csv"

@@ -15,7 +15,7 @@ import pytest
 from test_schema import _catalog
 from yoyo.migrations import read_sql_migration
 
-from pvsite_sql import migrate
+from pvsite_sql import PvsiteSqlError, migrate
 from pvsite_sql.engine import migrations
 from pvsite_sql.engine.queries import folder
 from pvsite_sql.migrate import runner
@@ -284,7 +284,7 @@ def test_the_guide_names_every_migration():
 def test_an_invalid_migration_is_said_in_a_sentence(dsn, copied):
     (copied / "0900.later.sql").write_text("-- depends: 0899.nothing\nSELECT 1;\n")
     (copied / "0900.later.rollback.sql").write_text("SELECT 1;\n")
-    with pytest.raises(migrate.PvsiteSqlError, match=r"a migration cannot be read: .*0900\.later\.sql"):
+    with pytest.raises(PvsiteSqlError, match=r"a migration cannot be read: .*0900\.later\.sql"):
         migrate.apply(dsn)
 
 

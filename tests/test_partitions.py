@@ -181,7 +181,7 @@ class TestOthersPartitions:
         admin.execute("ALTER TABLE generation DETACH PARTITION generation_p2024_06")
         with pytest.raises(psycopg.errors.DuplicateTable, match="generation_p2024_06") as caught:
             repo.generation.insert(frame)
-        assert any("ensure.sql" in note for note in caught.value.__notes__)
+        assert any("ensure_partitions.sql" in note for note in caught.value.__notes__)
         assert repo.generation.insert(reading_frame(site.site_uuid, start="2024-07-01")) == InsertResult(inserted=12)
         admin.execute("DROP TABLE generation_p2024_06")
         assert repo.generation.insert(frame) == InsertResult(inserted=12)

@@ -261,7 +261,7 @@ class TestMethods:
         before = owner.execute(stored).fetchone()
         with pytest.raises(InsufficientPrivilege, match="permission denied for") as error:
             METHODS[method](repositories[role], given)
-        assert any(method.replace(".", "/") in note for note in error.value.__notes__) or "partitions/" in str(
+        assert any(method.replace(".", "/") in note for note in error.value.__notes__) or "_partitions" in str(
             error.value.__notes__
         )
         assert owner.execute(stored).fetchone() == before
