@@ -97,10 +97,22 @@ class Forecasts:
         if not new:
             return InsertResult()
 
-        def work(conn: QueryConnection) -> InsertResult:
-            partitions.ensure(conn, "forecasts", sorted({forecast.month for forecast in new}))
+        months = sorted({forecast.month for forecast in new})
+
+        def attempt(conn: QueryConnection, *, straight: bool) -> InsertResult:
             with conn.transaction():
-                return _write(conn, new, on_conflict)
+                return _write(conn, new, on_conflict, straight=straight)
+
+        def attempts(conn: QueryConnection) -> InsertResult:
+            try:
+                return attempt(conn, straight=True)
+            except Duplicate:
+                if on_conflict == "error":
+                    raise
+                return attempt(conn, straight=False)  # another writer was there between the look and the write
+
+        def work(conn: QueryConnection) -> InsertResult:
+            return partitions.write(self._session, conn, "forecasts", months, lambda: attempts(conn))
 
         return self._session.run_in_steps("bulk", work)
 
@@ -400,7 +412,7 @@ def _found(conn: QueryConnection, forecast_uuid: UUID) -> Forecast:
     return found
 
 
-def _write(conn: QueryConnection, new: list[NewForecast], on_conflict: OnConflict) -> InsertResult:
+def _write(conn: QueryConnection, new: list[NewForecast], on_conflict: OnConflict, *, straight: bool) -> InsertResult:
     """Forecasts of which none is stored go straight into the table, others through the staging table."""
     models = _model_uuids(conn, new)
     new = sorted(new, key=lambda f: (f.site, f.timestamp_us, models[f.model] or b"", f.version))
@@ -412,16 +424,15 @@ def _write(conn: QueryConnection, new: list[NewForecast], on_conflict: OnConflic
         start_utc=first,
         end_utc=last,
     )[0]
-    if on_conflict == "error" or not probed["taken"]:
+    if straight and (on_conflict == "error" or not probed["taken"]):
         now = _microseconds(probed["now_utc"])
         try:
-            with conn.transaction():
-                conn.copy_in("forecasts/insert_copy", encode_rows(_fields(f, models[f.model], now) for f in new))
+            conn.copy_in("forecasts/insert_copy", encode_rows(_fields(f, models[f.model], now) for f in new))
         except Duplicate as error:
             if on_conflict == "error":
                 raise Duplicate(str(error), constraint_name="forecasts_key") from error.__cause__
-        else:
-            return InsertResult(inserted=len(new))
+            raise
+        return InsertResult(inserted=len(new))
     conn.run("forecasts/insert_staging")
     conn.copy_in("forecasts/insert_stage", encode_rows(_fields(f, models[f.model], None) for f in new))
     inserted = conn.run("forecasts/insert_new", start_utc=first, end_utc=last)

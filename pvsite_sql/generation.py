@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Literal, get_args
@@ -16,8 +17,9 @@ from .engine.binary_copy import Type, decode_in_blocks, encode
 from .engine.columns import frame_of
 from .engine.generation_frames import GENERATION, READINGS, Readings, readings
 from .engine.inputs import as_integer, as_uuids, window
+from .engine.query_connection import QueryConnection
 from .engine.rows import decoded_models
-from .engine.session import QueryConnection, Session
+from .engine.session import Session
 from .errors import Duplicate, InvalidInput
 from .models import Generation, GenerationSum, InsertResult
 
@@ -79,26 +81,54 @@ class GenerationReadings:
         alone = isinstance(frames, pd.DataFrame)
         several = [frames] if isinstance(frames, pd.DataFrame) else frames
         checked = _checked(several, interval, _KEEP[on_conflict], numbered=not alone)
-        first = next(checked, None)
-        if first is None:
-            return InsertResult()
+        if alone:
+            (only,) = checked
+            return self._insert_one(only, on_conflict, progress)
+        return self._insert_several(checked, on_conflict, progress)
 
-        def work(conn: QueryConnection) -> InsertResult:
-            partitions.ensure(conn, "generation", first.months())
+    def _insert_one(
+        self, part: Readings, on_conflict: OnConflict, progress: Callable[[int], object] | None
+    ) -> InsertResult:
+        def attempt(conn: QueryConnection, *, straight: bool) -> InsertResult:
             with conn.transaction():
-                writer = _Writer(conn, on_conflict, alone=alone)
-                for part in chain([first], checked):
-                    if part is not first:
-                        partitions.ensure_while_writing(self._session, conn, "generation", part.months())
-                    writer.write(part)
-                    if progress is not None:
-                        progress(writer.given)
+                writer = _Writer(conn, on_conflict, waits=False, savepoints=False)
+                writer.write(part, straight=straight)
+                if progress is not None:
+                    progress(writer.given)
                 return writer.finish()
 
-        if alone:
+        def attempts(conn: QueryConnection) -> InsertResult:
+            try:
+                return attempt(conn, straight=True)
+            except Duplicate:
+                if on_conflict == "error":
+                    raise
+                return attempt(conn, straight=False)  # another writer was there between the look and the write
+
+        def work(conn: QueryConnection) -> InsertResult:
+            return partitions.write(self._session, conn, "generation", part.months(), lambda: attempts(conn))
+
+        with self._session.staging("generation"):
             return self._session.run_in_steps("bulk", work)
-        with self._session.connection("bulk") as conn:  # an iterator cannot be begun anew
-            return work(conn)
+
+    def _insert_several(
+        self, parts: Iterator[Readings], on_conflict: OnConflict, progress: Callable[[int], object] | None
+    ) -> InsertResult:
+        with self._session.staging("generation"):
+            first = next(parts, None)
+            if first is None:
+                return InsertResult()
+            with self._session.connection("bulk") as conn:  # no retry: an iterator cannot be read again
+                partitions.ensure(conn, "generation", first.months())
+                with conn.transaction():
+                    writer = _Writer(conn, on_conflict, waits=on_conflict == "update", savepoints=True)
+                    for part in chain([first], parts):
+                        if part is not first:
+                            partitions.ensure_while_writing(self._session, conn, "generation", part.months())
+                        writer.write(part)
+                        if progress is not None:
+                            progress(writer.given)
+                    return writer.finish()
 
     def read(
         self,
@@ -153,12 +183,12 @@ class GenerationReadings:
         name, parameters = _asked(site_uuids, start_utc, end_utc)
         if as_integer(chunk_rows, "chunk_rows") < 1:
             raise InvalidInput(f"at least one row, not {chunk_rows}", column="chunk_rows")
-        return self._frames(name, parameters, chunk_rows)
 
-    def _frames(self, name: str, parameters: dict[str, Any], chunk_rows: int) -> Iterator[pd.DataFrame]:
-        with self._session.transaction("stream") as conn:
+        def frames(conn: QueryConnection) -> Iterator[pd.DataFrame]:
             for block in decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), chunk_rows):
                 yield frame_of(GENERATION, [block])
+
+        return self._session.stream("stream", frames)
 
     def read_for_users(
         self,
@@ -225,23 +255,24 @@ class _Writer:
     row of a key is the last one is known only then.
     """
 
-    def __init__(self, conn: QueryConnection, on_conflict: OnConflict, *, alone: bool) -> None:
+    def __init__(self, conn: QueryConnection, on_conflict: OnConflict, *, waits: bool, savepoints: bool) -> None:
         self._conn = conn
         self._on_conflict = on_conflict
-        self._waits = on_conflict == "update" and not alone
+        self._waits = waits
+        self._savepoints = savepoints
         self._window: tuple[datetime, datetime] | None = None
         self._staged = 0
         self._inserted = 0
         self._updated = 0
         self.given = 0
 
-    def write(self, part: Readings) -> None:
+    def write(self, part: Readings, *, straight: bool = True) -> None:
         self.given += part.given
         if not len(part):
             return
         if self._waits:
             self._stage(part)
-        elif not self._written_straight(part):
+        elif not (straight and self._written_straight(part)):
             self._stage(part)
             self._merge()
 
@@ -266,11 +297,13 @@ class _Writer:
             )[0]:
                 return False
         try:
-            with self._conn.transaction():
+            with self._conn.transaction() if self._savepoints else nullcontext():
                 self._inserted += self._conn.copy_in("generation/insert_copy", encode(READINGS, part.columns))
         except Duplicate as error:
             if self._on_conflict == "error":
                 raise Duplicate(str(error), constraint_name="generation_pkey") from error.__cause__
+            if not self._savepoints:
+                raise
             return False  # another writer was there between the look and the write
         return True
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from math import ceil
 from types import TracebackType
 from typing import Any, Self
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool
 
 from .api_requests import ApiRequests
 from .clients import Clients
 from .engine import migrations, queries
 from .engine.inputs import as_optional_text
-from .engine.session import QueryConnection, Session, Settings
+from .engine.pools import ConnectionSource
+from .engine.query_connection import QueryConnection, Settings
+from .engine.session import Session
 from .engine.stats import Recorder, RepositoryStats
-from .errors import InvalidInput, PvsiteSqlError
+from .errors import InvalidInput
 from .forecasts import Forecasts
 from .generation import GenerationReadings
 from .inverters import Inverters
@@ -53,14 +51,14 @@ class _Aggregates:
 class Transaction(_Aggregates):
     """The aggregates on one connection, in one transaction; each call is a savepoint.
 
-    A call that fails leaves the rest usable. It belongs to the thread that opened it.
+    A call that fails leaves the rest usable. Threads may hand it over between calls, but not use it at the same time.
     """
 
 
 class Repository(_Aggregates):
     """The aggregates on a connection pool; each call is a transaction of its own, committed when it returns.
 
-    One repository serves all threads of a program.
+    One repository serves all threads of a program, and its forked children: each process makes a pool of its own.
     """
 
     def __init__(
@@ -84,32 +82,25 @@ class Repository(_Aggregates):
 
         Raises:
             QueryFileError: a query file of the package is damaged.
-            InvalidInput: limits, actor or slow_query_ms are none.
-            TypeError: an existing pool is given, and options for a new one.
+            InvalidInput: a limit, the actor, slow_query_ms, the conninfo or a size of the pool is invalid.
+            TypeError: `conninfo` is neither a str nor a `psycopg_pool.ConnectionPool`, or it is a pool and there are
+                options for another one.
         """
         queries.load()
         limits = Limits() if limits is None else limits
         if not isinstance(limits, Limits):
-            raise InvalidInput(f"Limits are wanted, not {limits!r}", column="limits")
+            raise InvalidInput(f"must be a Limits object, got {limits!r}", column="limits")
         self._settings = Settings(limits, as_optional_text(actor, "actor"), Recorder(slow_query_ms))
-        self._owned: ConnectionPool[Any] | None = None
-        if isinstance(conninfo, ConnectionPool):
-            if pool_options:
-                raise TypeError(f"an existing pool takes no options: {', '.join(pool_options)}")
-            self._pool = conninfo
-        else:
-            options = {"check": ConnectionPool.check_connection, "open": True, **pool_options}
-            if not callable(options.get("kwargs")):
-                options["kwargs"] = _connection_options(conninfo, options.get("kwargs") or {}, limits.connect_s)
-            self._pool = self._owned = ConnectionPool(conninfo, **options)
-        self._session = Session(self._pool.connection, self._settings, in_transaction=False)
+        self._source = ConnectionSource(conninfo, pool_options, limits.connect_s)
+        self._session = Session(self._source, self._settings)
         super().__init__(self._session)
 
     @contextmanager
     def transaction(self, *, actor: str | None = None, limits: CallLimits | None = None) -> Iterator[Transaction]:
         """Several calls, all or nothing: committed at the end of the block, rolled back when it raises.
 
-        It is the caller's to begin anew after a deadlock or a serialization failure.
+        The library never retries the block: after a deadlock or a serialization failure, run it again yourself. One
+        thread at a time may use it.
 
         Args:
             actor: who writes, for the history of sites; None: as the repository has it.
@@ -123,19 +114,15 @@ class Repository(_Aggregates):
             settings = replace(settings, actor=as_optional_text(actor, "actor"))
         if limits is not None:
             settings = replace(settings, limits=replace(settings.limits, transaction=limits))
-        with self._pool.connection() as connection, QueryConnection(connection, settings, "transaction").transaction():
-            open_ = True
-
-            @contextmanager
-            def borrow(timeout: float | None = None) -> Iterator[psycopg.Connection[Any]]:  # noqa: ARG001  as a pool's
-                if not open_:
-                    raise PvsiteSqlError("the transaction has ended")
-                yield connection
-
+        with (
+            self._source.connection() as borrowed,
+            self._source.transaction_of_this_thread(),
+            QueryConnection(borrowed, settings, "transaction").transaction(),
+        ):
             try:
-                yield Transaction(Session(borrow, settings, in_transaction=True))
+                yield Transaction(Session(self._source, settings, borrowed))
             finally:
-                open_ = False
+                borrowed.end_calls()
 
     def check(self) -> None:
         """See that the database has every migration that this version of the package needs.
@@ -147,12 +134,14 @@ class Repository(_Aggregates):
 
     def stats(self) -> RepositoryStats:
         """The pool's figures, and how often and how long each query file has run, since the repository was made."""
-        return self._settings.recorder.snapshot(self._pool.get_stats())
+        return self._settings.recorder.snapshot(self._source.stats())
 
     def close(self) -> None:
-        """Close the pool, unless it was there before."""
-        if self._owned is not None:
-            self._owned.close()
+        """Close the pool, unless it was given."""
+        self._source.close()
+
+    def __repr__(self) -> str:
+        return f"<Repository {self._source!r}>"
 
     def __enter__(self) -> Self:
         return self
@@ -161,16 +150,3 @@ class Repository(_Aggregates):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _connection_options(conninfo: str, given: dict[str, Any], connect_s: float) -> dict[str, Any]:
-    said = {**conninfo_to_dict(conninfo), **given}
-    options = {
-        # a peer that is gone without a word is noticed after two minutes, not after the system's two hours
-        "keepalives_idle": 60,
-        "keepalives_interval": 10,
-        "keepalives_count": 6,
-        **({} if "PGCONNECT_TIMEOUT" in os.environ else {"connect_timeout": ceil(connect_s)}),
-    }
-    missing = {name: value for name, value in options.items() if name not in said}
-    return {**missing, **given, "client_encoding": "UTF8"}  # texts of any script, whatever the server's encoding is

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 import psycopg
 import psycopg_pool
 
-from .session import QueryConnection, Session
+from ..errors import CheckFailed
+from .query_connection import QueryConnection
+from .session import Session
 
-__all__ = ["MONTHS_AHEAD", "Parent", "ensure", "ensure_while_writing", "months_ahead"]
+__all__ = ["MONTHS_AHEAD", "Parent", "ensure", "ensure_while_writing", "months_ahead", "write"]
 
 Parent = Literal["generation", "forecasts"]
+Result = TypeVar("Result")
 
 MONTHS_AHEAD = 3
 _MONTHS_AT_ONCE = 60
@@ -46,6 +50,34 @@ def ensure(conn: QueryConnection, parent: Parent, months: list[date]) -> list[st
     return made
 
 
+def write(
+    session: Session, conn: QueryConnection, parent: Parent, months: list[date], work: Callable[[], Result]
+) -> Result:
+    """Do work that writes rows of these months, whose partitions are made before where they are missing.
+
+    Months that were seen before are not asked about again. If one of them is gone since (`prune` removed it), the work
+    fails, is undone, and done once more.
+    """
+    known = session.settings.known_months
+    unknown = [month for month in months if (parent, month) not in known]
+    _ensure_unknown(session, conn, parent, unknown)
+    try:
+        return work()
+    except CheckFailed as error:
+        if error.constraint_name is not None or len(unknown) == len(months):  # PostgreSQL names all other checks
+            raise
+    known.difference_update((parent, month) for month in months)
+    _ensure_unknown(session, conn, parent, months)
+    return work()
+
+
+def _ensure_unknown(session: Session, conn: QueryConnection, parent: Parent, months: list[date]) -> None:
+    if months:
+        ensure(conn, parent, months)
+        if not session.in_transaction:  # else they may be rolled back
+            session.settings.known_months.update((parent, month) for month in months)
+
+
 def ensure_while_writing(session: Session, conn: QueryConnection, parent: Parent, months: list[date]) -> None:
     """The same in the middle of a call's own transaction, which may go on for long.
 
@@ -57,7 +89,7 @@ def ensure_while_writing(session: Session, conn: QueryConnection, parent: Parent
         return
     if not session.in_transaction:
         try:
-            with session.connection("bulk", timeout=_SECOND_CONNECTION_TIMEOUT_S) as other:
+            with session.connection("bulk", timeout_s=_SECOND_CONNECTION_TIMEOUT_S) as other:
                 ensure(other, parent, missing)
                 return
         except (psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests, psycopg.errors.LockNotAvailable):

@@ -1,0 +1,356 @@
+"""Where connections come from: a pool of the repository's own, or the caller's."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import ceil
+from typing import Any, cast
+from weakref import WeakSet
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from ..errors import InvalidInput, PvsiteSqlError
+from . import forks
+from .borrowed import BorrowedConnection
+from .copy_out import has_input
+
+__all__ = ["ConnectionSource"]
+
+Connection = psycopg.Connection[Any]
+Pool = ConnectionPool[Any]
+
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
+_SHORTEST_WAIT_S = 0.001  # psycopg_pool takes 0 for a timeout that is over
+_REPLACE_EVERY_S = 2.0
+_DEFAULT_MIN_SIZE = 4
+_SQLALCHEMY_URL = re.compile(r"postgres(ql)?\+\w+://")
+_FINAL = re.compile(  # the server translates these where its lc_messages is another; then a call waits its timeout
+    r"authentication failed|no pg_hba\.conf entry|no password supplied"
+    r'|(database|role|user) "[^"]*" (does not exist|is not permitted to log in)|is not currently accepting connections'
+    r"|permission denied for database|server does not support SSL"
+)
+_abandoned: list[Pool] = []
+
+
+class _Connector:
+    """Stands for the pool's connection class and remembers why connecting failed."""
+
+    def __init__(self, connection_class: type[Connection]) -> None:
+        self._class = connection_class
+        self.connected = False
+        self.error: psycopg.Error | None = None
+
+    def connect(self, conninfo: str = "", **options: Any) -> Connection:
+        """Connect as the class does."""
+        try:
+            connection = self._class.connect(conninfo, **options)
+        except psycopg.Error as error:
+            self.error = error
+            raise
+        self.connected, self.error = True, None
+        return connection
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the server could not be reached the last time, or was not reached yet."""
+        return self.error is not None or not self.connected
+
+
+class ConnectionSource:
+    """Lends connections, and keeps them to be had.
+
+    It replaces dead connections at once, however many there are; it says why the server could not be reached; it makes
+    a new pool in a forked child, and in the place of one that an exception of a signal handler has interrupted, since
+    psycopg_pool may have lost a connection then. A caller's pool cannot be made anew: there it refuses forked children.
+    """
+
+    def __init__(self, conninfo: str | Pool, options: dict[str, Any], connect_s: float) -> None:
+        """Open a pool, or use one.
+
+        Raises:
+            TypeError: neither a conninfo nor a psycopg_pool.ConnectionPool, or a pool and options for another one.
+            InvalidInput: an SQLAlchemy URL, or sizes that no pool has.
+        """
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._lent: WeakSet[BorrowedConnection] = WeakSet()
+        self._unreturned: deque[tuple[Pool, Connection]] = deque()
+        self._in_transaction: Counter[int] = Counter()
+        self._closed = False
+        self._replaced_s = float("-inf")
+        if isinstance(conninfo, ConnectionPool):
+            if options:
+                raise TypeError(f"an existing pool takes no options: {', '.join(options)}")
+            self._make: Callable[[_Connector], Pool] | None = None
+            self._connector: _Connector | None = None
+            self._pool: Pool | None = conninfo
+        else:
+            self._make = _maker(_checked(conninfo), options, connect_s)
+            self._connector = self._new_connector(options)
+            self._pool = self._make(self._connector)
+        self._connection_class = options.get("connection_class", psycopg.Connection)
+        forks.after_fork(self)
+
+    @staticmethod
+    def _new_connector(options: dict[str, Any]) -> _Connector:
+        return _Connector(options.get("connection_class", psycopg.Connection))
+
+    @contextmanager
+    def connection(self, timeout_s: float | None = None) -> Iterator[BorrowedConnection]:
+        """A connection for the time of a block.
+
+        Args:
+            timeout_s: how long to wait for it; None: as long as the pool does by default.
+
+        Raises:
+            psycopg_pool.PoolTimeout: none could be had in time; says why, if the server could not be reached.
+            PvsiteSqlError: a forked child uses a pool that was given, or the pool's connections are unusable.
+        """
+        borrowed = self._borrow(timeout_s)
+        try:
+            yield borrowed
+        finally:
+            borrowed.release()
+
+    @contextmanager
+    def transaction_of_this_thread(self) -> Iterator[None]:
+        """Note that this thread has a transaction open, for `is_in_transaction`."""
+        thread = threading.get_ident()
+        self._in_transaction[thread] += 1
+        try:
+            yield
+        finally:
+            self._in_transaction[thread] -= 1
+            if not self._in_transaction[thread]:
+                del self._in_transaction[thread]
+
+    def is_in_transaction(self) -> bool:
+        """Whether this thread has a transaction of this source open."""
+        return self._in_transaction[threading.get_ident()] > 0
+
+    def stats(self) -> dict[str, int]:
+        """The pool's figures."""
+        self._return_unreturned()
+        return self._current_pool().get_stats()
+
+    def close(self) -> None:
+        """Close the pool, unless it was given."""
+        self._closed = True
+        pool = self._pool
+        if self._make is not None and pool is not None:
+            self._return_unreturned()
+            pool.close()
+
+    def after_fork_in_child(self) -> None:
+        """Leave the parent's connections alone: not even a goodbye may be sent on a socket that the parent uses."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            _abandoned.append(pool)
+            if self._make is not None:
+                pool._closed = True  # noqa: SLF001  so that nothing stops its threads, which are not here, or closes it
+        self._lock = threading.Lock()
+        self._lent = WeakSet()
+        self._unreturned = deque()
+        self._in_transaction = Counter()
+
+    def __repr__(self) -> str:
+        pool = self._pool
+        if pool is None:
+            return "pool of another process"
+        conninfo = pool.conninfo if isinstance(pool.conninfo, str) else ""
+        kwargs = pool.kwargs if isinstance(pool.kwargs, dict) else {}
+        shown = {**conninfo_to_dict(conninfo), **kwargs}
+        named = [
+            f"{name}={shown[name]!r}"
+            for name in ("host", "hostaddr", "port", "dbname", "user", "service")
+            if shown.get(name)
+        ]
+        return " ".join([*named, f"pool={pool.name!r} of {pool.min_size} to {pool.max_size} connections"])
+
+    def _current_pool(self) -> Pool:
+        if self._pool is None:
+            if self._make is None:
+                raise PvsiteSqlError(
+                    f"the pool of this repository was made in process {self._pid}, and this is process {os.getpid()}, "
+                    "forked from it: a psycopg_pool does not survive a fork. Make the pool and the repository in each "
+                    "worker, or give Repository a conninfo: then it makes a pool of its own in each process"
+                )
+            with self._lock:
+                if self._pool is None and self._make is not None:
+                    self._connector = _Connector(self._connection_class)
+                    self._pool = self._make(self._connector)
+                    if self._closed:
+                        self._pool.close()
+        assert self._pool is not None  # noqa: S101  nothing takes it away but a fork
+        return self._pool
+
+    def _borrow(self, timeout_s: float | None) -> BorrowedConnection:
+        began = time.monotonic()
+        wait_s, discarded = _FIRST_WAIT_S, 0
+        while True:
+            pool = self._current_pool()
+            connector = self._connector
+            self._return_unreturned()
+            limit_s = pool.timeout if timeout_s is None else timeout_s
+            left_s = began + limit_s - time.monotonic()
+            in_steps = connector is not None and (discarded > 0 or connector.is_doubtful)
+            step_s = min(wait_s, left_s) if in_steps else left_s
+            try:
+                connection = pool.getconn(max(step_s, _SHORTEST_WAIT_S))
+            except PoolTimeout as timeout:
+                self._go_on_waiting(pool, timeout, limit_s, left_s - step_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            except PoolClosed:
+                if pool is self._pool:
+                    raise
+            except (TooManyRequests, psycopg.Error):
+                raise
+            except BaseException:  # of a signal handler: the pool may have lost a connection
+                self._replace(pool)
+                raise
+            else:
+                if (borrowed := self._own(pool, connection)) is not None:
+                    return borrowed
+                discarded += 1
+
+    def _own(self, pool: Pool, connection: Connection) -> BorrowedConnection | None:
+        """Own a connection that is alive and idle; None: it was not, and the pool makes another one."""
+        borrowed = None
+        try:
+            if _is_usable(connection):
+                if (encoding := connection.info.encoding) != "utf-8":
+                    raise PvsiteSqlError(
+                        f"the pool's connections must be made with client_encoding=UTF8, not {encoding}"
+                    )
+                borrowed = BorrowedConnection(
+                    connection,
+                    give_back=lambda given: self._give_back(pool, given),
+                    reclaim=lambda given: self._unreturned.append((pool, given)),
+                )
+                self._lent.add(borrowed)
+        finally:
+            if borrowed is None:
+                self._give_back(pool, connection)
+        return borrowed
+
+    def _give_back(self, pool: Pool, connection: Connection) -> None:
+        try:
+            pool.putconn(connection)
+        except Exception:
+            connection.close()
+            self._replace(pool)
+            raise
+        except BaseException:
+            self._replace(pool)
+            raise
+
+    def _return_unreturned(self) -> None:
+        """Return connections whose owner was dropped without its end, by an interrupt in that very moment."""
+        while self._unreturned:
+            pool, connection = self._unreturned.popleft()
+            if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+                connection.close()
+            self._give_back(pool, connection)
+
+    def _go_on_waiting(self, pool: Pool, timeout: PoolTimeout, limit_s: float, left_s: float) -> None:
+        """Raise where waiting longer is of no use.
+
+        Raises:
+            psycopg_pool.PoolTimeout: the time is up, or the server refused for a reason that stays.
+        """
+        error = self._connector.error if self._connector is not None else None
+        if error is not None and (left_s <= 0 or _FINAL.search(str(error))):
+            reason = " ".join(str(error).split())
+            raise PoolTimeout(f"couldn't get a connection within {limit_s:.2f} s: {reason}") from error
+        if error is not None:
+            self._replace(pool, at_most_every_s=_REPLACE_EVERY_S)  # its next attempt may be minutes away
+        elif left_s <= 0:
+            lent = len(self._lent)
+            stats = pool.get_stats()
+            if lent < stats["pool_size"] - stats["pool_available"]:
+                self._replace(pool)  # an interrupt has lost one of its connections
+            raise PoolTimeout(
+                f"couldn't get a connection within {limit_s:.2f} s: {lent} of at most {pool.max_size} are in use"
+            ) from timeout
+
+    def _replace(self, pool: Pool, *, at_most_every_s: float = 0.0) -> None:
+        """Put a new pool in the place of one that cannot be trusted; calls under way keep their connections."""
+        if self._make is None:
+            return
+        with self._lock:
+            now = time.monotonic()
+            if self._pool is not pool or self._closed or now < self._replaced_s + at_most_every_s:
+                return
+            self._replaced_s = now
+            error = self._connector.error if self._connector is not None else None
+            self._connector = _Connector(self._connection_class)
+            self._connector.error = error
+            self._pool = self._make(self._connector)
+        pool.close(timeout=0)
+
+
+def _checked(conninfo: object) -> str:
+    if not isinstance(conninfo, str):
+        raise TypeError(
+            "Repository takes a conninfo (a str such as 'postgresql://user@host/name'; '' for PGHOST, PGSERVICE and "
+            f"the like) or a psycopg_pool.ConnectionPool, not {type(conninfo).__name__}"
+        )
+    if _SQLALCHEMY_URL.match(conninfo):
+        raise InvalidInput("an SQLAlchemy URL: write postgresql:// without the driver's name", column="conninfo")
+    return conninfo
+
+
+def _maker(conninfo: str, given: dict[str, Any], connect_s: float) -> Callable[[_Connector], Pool]:
+    options = {"open": True, **given}
+    if not callable(options.get("kwargs")):
+        options["kwargs"] = _connection_options(conninfo, options.get("kwargs") or {}, connect_s)
+    if (most := options.get("max_size")) is not None and "min_size" not in options and isinstance(most, int):
+        options["min_size"] = min(_DEFAULT_MIN_SIZE, most)
+
+    def make(connector: _Connector) -> Pool:
+        try:
+            return ConnectionPool(conninfo, **{**options, "connection_class": cast(type[Connection], connector)})
+        except ValueError as error:
+            raise InvalidInput(str(error), column="pool options") from error
+
+    return make
+
+
+def _connection_options(conninfo: str, given: dict[str, Any], connect_s: float) -> dict[str, Any]:
+    said = {**conninfo_to_dict(conninfo), **given}
+    options = {
+        # a peer that is gone without a word is noticed after two minutes, not after the system's two hours
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 6,
+        **({} if "PGCONNECT_TIMEOUT" in os.environ else {"connect_timeout": ceil(connect_s)}),
+    }
+    missing = {name: value for name, value in options.items() if name not in said}
+    return {**missing, **given, "client_encoding": "UTF8"}  # texts of any script, whatever the server's encoding is
+
+
+def _is_usable(connection: Connection) -> bool:
+    """Whether the server has not closed the connection, and no transaction is open on it; looks without a trip."""
+    pgconn = connection.pgconn
+    try:
+        while not connection.closed and has_input(pgconn.socket):
+            pgconn.consume_input()  # raises at the end of the stream; a notice is not the end
+        if connection.closed:
+            return False
+        if pgconn.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+            connection.rollback()
+    except psycopg.Error:
+        connection.close()
+        return False
+    if pgconn.transaction_status != pq.TransactionStatus.IDLE:
+        raise PvsiteSqlError("the pool lent a connection that is in the middle of a statement")
+    return True
