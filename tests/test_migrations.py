@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from test_schema import _catalog
-from yoyo.migrations import read_sql_migration
+from yoyo.migrations import read_migrations, read_sql_migration
 
 from pvsite_sql import PvsiteSqlError, migrate
 from pvsite_sql.engine import migrations
@@ -98,10 +98,10 @@ def copied(tmp_path, monkeypatch) -> Path:
     return copy
 
 
-def test_there_is_nothing_but_migrations_and_their_rollbacks():
-    assert {path.name for path in MIGRATIONS.iterdir()} == {
-        f"{name}{ending}" for name in NAMES for ending in (".sql", ".rollback.sql")
-    }
+def test_there_is_nothing_but_migrations_their_rollbacks_and_the_guide():
+    files = {f"{name}{ending}" for name in NAMES for ending in (".sql", ".rollback.sql")}
+    assert {path.name for path in MIGRATIONS.iterdir()} == {*files, "README.md"}
+    assert [migration.id for migration in read_migrations(str(MIGRATIONS))] == NAMES
 
 
 @pytest.mark.parametrize("position", range(len(NAMES)), ids=NAMES)
@@ -110,7 +110,7 @@ def test_is_read_by_yoyo_as_it_looks(position):
 
 
 def test_released_migrations_have_not_changed(copied):
-    assert changed(copied) == [], "databases have applied them; of a new one, add the sums (README, Deploying)"
+    assert changed(copied) == [], "databases have applied them; of a new one, add the sums (migrations/README.md)"
     path = copied / f"{NAMES[0]}.sql"
     path.write_bytes(path.read_bytes() + b"\n")
     (copied / f"{NAMES[0]}.rollback.sql").unlink()
