@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import psycopg
 import pytest
+from databases import Databases
 from plan_cases import CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
 from plan_checks import GENERIC, HOW, Prover
 from plan_database import fill
-from psycopg import sql
-from pytest_postgresql.executors import NoopExecutor
 from test_queries import COPY_FROM
 
 from pvsite_sql.engine.queries import Query, load
@@ -23,30 +22,19 @@ OURS = {name: asked for name, asked in QUERIES.items() if not name.startswith(EL
 
 
 @pytest.fixture(scope="module")
-def filled(migrated: NoopExecutor) -> Iterator[psycopg.Connection]:
+def filled(databases: Databases) -> Iterator[psycopg.Connection]:
     """A connection to the database that plan_database.py fills."""
-    access = {
-        "host": migrated.host,
-        "port": migrated.port,
-        "user": migrated.user,
-        "password": migrated.password or None,
-    }
-    name = sql.Identifier("pvsite_sql_plans")
     # compiling would outlast the queries; of parallel workers each may read a table
     settings = "-c timezone=UTC -c jit=off -c max_parallel_workers_per_gather=0"
+    with databases.clone("plans") as dsn:
 
-    def connect() -> psycopg.Connection:
-        return psycopg.connect(dbname="pvsite_sql_plans", options=settings, **access)
+        def connect() -> psycopg.Connection:
+            return psycopg.connect(dsn, options=settings)
 
-    with psycopg.connect(dbname="postgres", autocommit=True, **access) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(migrated.template_dbname)))
-        try:
-            fill(connect)
-            with connect() as connection:
-                connection.autocommit = True
-                yield connection
-        finally:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        fill(connect)
+        with connect() as connection:
+            connection.autocommit = True
+            yield connection
 
 
 @pytest.fixture(scope="module")
