@@ -83,11 +83,11 @@ class Repository(_Aggregates):
             pool_options: the options of `psycopg_pool.ConnectionPool`, such as `max_size`, `timeout` or `kwargs`.
 
         Raises:
-            QueryFileError: a query file of the package is damaged.
+            QueryFileError: the package has no query files: it is not installed whole.
             InvalidInput: limits, actor or slow_query_ms are none.
             TypeError: an existing pool is given, and options for a new one.
         """
-        queries.load()
+        queries.find()  # an installation that lacks them is found now, not at the first call
         limits = Limits() if limits is None else limits
         if not isinstance(limits, Limits):
             raise InvalidInput(f"Limits are wanted, not {limits!r}", column="limits")
