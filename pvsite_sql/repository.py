@@ -81,12 +81,12 @@ class Repository(_Aggregates):
             pool_options: the options of `psycopg_pool.ConnectionPool`, such as `max_size`, `timeout` or `kwargs`.
 
         Raises:
-            QueryFileError: a query file of the package is damaged.
+            QueryFileError: the package has no query files: it is not installed whole.
             InvalidInput: a limit, the actor, slow_query_ms, the conninfo or a size of the pool is invalid.
             TypeError: `conninfo` is neither a str nor a `psycopg_pool.ConnectionPool`, or it is a pool and there are
                 options for another one.
         """
-        queries.load()
+        queries.find()  # an installation that lacks them is found now, not at the first call
         limits = Limits() if limits is None else limits
         if not isinstance(limits, Limits):
             raise InvalidInput(f"must be a Limits object, got {limits!r}", column="limits")

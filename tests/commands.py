@@ -35,12 +35,7 @@ def surroundings(environment):
 def started(*arguments, command=COMMAND, cwd=None, stdout=subprocess.PIPE, **environment):
     """A running `pvsite-sql`."""
     options = {"cwd": cwd, "env": surroundings(environment), "stdout": stdout, "stderr": subprocess.PIPE, "text": True}
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of `pytest &` would not see Ctrl-C
-    try:
-        child = subprocess.Popen([*command, *map(str, arguments)], **options)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    with child:
+    with subprocess.Popen([*command, *map(str, arguments)], **options) as child:
         try:
             yield child
         finally:

@@ -1,8 +1,9 @@
-"""A PostgreSQL for the tests: one server a session, migrated once into a template, and a fresh clone for each test."""
+"""A PostgreSQL for the tests: a server for each worker, and on it a migrated database that each test finds empty."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import pandas as pd
 import psycopg
 import pytest
+from databases import Databases, SharedDatabase
 from faults.pgbouncer import pgbouncer
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -37,6 +39,14 @@ class _Server:
     template_dbname: None = None
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """A child of `pytest &` would not see Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[_Server]:
     """The server: that of PVSITE_SQL_DSN, else an own one."""
@@ -57,15 +67,35 @@ def _migrate(host: str, port: int, user: str, dbname: str, password: str, **_: o
 
 migrated = factories.postgresql_noproc(depends_on="server", dbname="pvsite_sql_test", load=[_migrate])
 bare = factories.postgresql_noproc(depends_on="server", dbname="pvsite_sql_bare")
-postgresql = factories.postgresql("migrated")
 empty_database = factories.postgresql("bare")
 
 
+@pytest.fixture(scope="session")
+def databases(migrated: NoopExecutor) -> Databases:
+    """Clones of the migrated template, for the tests of a module that share one."""
+    return Databases(migrated)
+
+
+@pytest.fixture(scope="session")
+def shared(databases: Databases) -> Iterator[SharedDatabase]:
+    """The database that the tests use in turn."""
+    database = SharedDatabase(databases)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def postgresql(shared: SharedDatabase) -> Iterator[psycopg.Connection]:
+    """A connection to a migrated database that nobody else uses meanwhile. It may be changed in any way."""
+    with shared.lent() as connection:
+        yield connection
+
+
 @pytest.fixture(scope="module")
-def groups(migrated: NoopExecutor) -> Iterator[None]:
+def groups(databases: Databases) -> Iterator[None]:
     """The three roles are the server's: those that it does not have yet are dropped at the end."""
-    access = {"host": migrated.host, "port": migrated.port, "user": migrated.user}
-    with psycopg.connect(dbname="postgres", password=migrated.password or None, autocommit=True, **access) as server:
+    with databases.server() as server:
+        server.execute("SELECT pg_advisory_lock(hashtext('pvsite_sql_roles'))")  # workers may share the server
         lacking = [
             name for name in ROLES if server.execute("SELECT to_regrole(%s) IS NULL", [name]).fetchone() == (True,)
         ]
@@ -94,7 +124,7 @@ def pooled(server: _Server) -> Iterator[Callable[[str], str]]:
 
 @pytest.fixture
 def dsn(postgresql: psycopg.Connection, pooled: Callable[[str], str]) -> str:
-    """A migrated database of this test's own."""
+    """A migrated database that no other test uses meanwhile."""
     return pooled(conninfo(postgresql))
 
 
@@ -106,7 +136,7 @@ def empty_dsn(empty_database: psycopg.Connection) -> str:
 
 @pytest.fixture
 def repo(dsn: str) -> Iterator[Repository]:
-    """A repository on a migrated database of this test's own."""
+    """A repository on a migrated database that no other test uses meanwhile."""
     options = {"kwargs": {"prepare_threshold": None}} if PGBOUNCER else {}
     with Repository(dsn, min_size=1, max_size=30, **options) as repository:
         yield repository

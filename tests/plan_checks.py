@@ -10,12 +10,13 @@ from math import prod
 from typing import Any
 
 import psycopg
+from headers import indexes, touches
 from plan_cases import COUNTS, Case
 from plan_database import MONTHS
 from plan_reading import Catalog, Plan, Scan
 from psycopg import sql
 
-from pvsite_sql.engine.queries import Query, load
+from pvsite_sql.engine.queries import Query, query
 
 GENERIC, CUSTOM, IN_COPY = "a generic plan", "a plan for the values", "the values in the text, as in a COPY"
 HOW = (CUSTOM, GENERIC, IN_COPY)
@@ -74,8 +75,8 @@ class Prover:
 
     def _idle(self, asked: Query, runs: list[Run], *, readable_whole: bool) -> Iterator[str]:
         """Indexes of the header that these runs leave alone, and the others of their tables too."""
-        used = {self.catalog.tables[index] for run in runs for index in run.used & set(asked.indexes)}
-        for index in asked.indexes:
+        used = {self.catalog.tables[index] for run in runs for index in run.used & set(indexes(asked))}
+        for index in indexes(asked):
             table = self.catalog.tables.get(index)
             if table not in used and (table in _whole(asked)) == readable_whole:
                 plans = "\n".join(f"With {run.how} for {_shown(run.case)}:\n{run.plan}" for run in runs)
@@ -100,7 +101,7 @@ class Prover:
         for statement in self.before:
             self.connection.execute(statement)
         for name in asked.after:
-            self.connection.execute(load()[name].text)
+            self.connection.execute(query(name).text)
         if case.staged:
             self.connection.execute(case.staged)
 
@@ -128,8 +129,8 @@ class Prover:
         return {index for index in self.catalog.unique if self.catalog.tables[index] in into}
 
     def _limit(self, asked: Query, case: Case, values: Mapping[str, str]) -> int:
-        counts = {factor: self._count(asked, case, values, factor) for term in asked.touches for factor in term}
-        return sum(prod(counts[factor] for factor in term) for term in asked.touches)
+        counts = {factor: self._count(asked, case, values, factor) for term in touches(asked) for factor in term}
+        return sum(prod(counts[factor] for factor in term) for term in touches(asked))
 
     def _count(self, asked: Query, case: Case, values: Mapping[str, str], factor: str) -> int:
         if factor.isdecimal():
@@ -172,11 +173,11 @@ class Prover:
             table, index = self.catalog.parent(scan.relation), self.catalog.parent(scan.index)
             if not scan.index and table not in whole:
                 yield f"{scan.kind} of {scan.relation}, which the header's bound does not name"
-            elif scan.index and index not in asked.indexes and table not in whole:
+            elif scan.index and index not in indexes(asked) and table not in whole:
                 yield f"{scan.relation} is read by {index}, which the header does not name"
         yield from self._unpruned(asked, run.case, words, scans)
         if (rows := sum(scan.rows for scan in scans)) > run.limit:
-            bound = " + ".join(" * ".join(term) for term in asked.touches) or "none"
+            bound = " + ".join(" * ".join(term) for term in touches(asked)) or "none"
             yield f"{rows:.0f} rows are read, and the header's bound, {bound}, is {run.limit}"
         if "month_readings" not in words and (spilled := run.plan.spilled()):
             yield f"{' and '.join(spilled)} does not fit into memory"
@@ -199,7 +200,7 @@ class Prover:
 
 
 def _words(asked: Query) -> set[str]:
-    return {factor for term in asked.touches for factor in term}
+    return {factor for term in touches(asked) for factor in term}
 
 
 def _whole(asked: Query) -> set[str]:

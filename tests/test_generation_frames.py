@@ -11,13 +11,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-import psycopg
 import pyarrow as pa
 import pytest
-from conftest import conninfo
+from databases import Databases
 from dateutil.tz import gettz
-from psycopg import sql
-from pytest_postgresql.executors import NoopExecutor
 
 from pvsite_sql import Duplicate, InsertResult, InvalidInput, MissingReference, Repository
 
@@ -29,22 +26,10 @@ UNKNOWN = UUID(int=7)
 
 
 @pytest.fixture(scope="module")
-def repo(migrated: NoopExecutor) -> Iterator[Repository]:
+def repo(databases: Databases) -> Iterator[Repository]:
     """One database for all tests here: each has sites of its own."""
-    access = {
-        "host": migrated.host,
-        "port": migrated.port,
-        "user": migrated.user,
-        "password": migrated.password or None,
-    }
-    name = sql.Identifier("pvsite_sql_frames")
-    with psycopg.connect(dbname="postgres", autocommit=True, **access) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(migrated.template_dbname)))
-        with psycopg.connect(dbname="pvsite_sql_frames", **access) as connection:
-            dsn = conninfo(connection)
-        with Repository(dsn, min_size=1) as repository:
-            yield repository
-        server.execute(sql.SQL("DROP DATABASE {}").format(name))
+    with databases.clone("frames") as dsn, Repository(dsn, min_size=1) as repository:
+        yield repository
 
 
 @pytest.fixture

@@ -18,19 +18,18 @@ import numpy as np
 import psycopg
 import pytest
 from conftest import conninfo, reading_frame
+from databases import Databases
+from headers import COUNTED, check, indexes, touches
 from psycopg import pq, sql
-from psycopg.conninfo import make_conninfo
 from pydantic import AwareDatetime
-from pytest_postgresql.executors import NoopExecutor
 
 import pvsite_sql
 from pvsite_sql import Repository, models
 from pvsite_sql.engine.binary_copy import encode
-from pvsite_sql.engine.queries import COUNTED, Query, folder, load, parse, query
+from pvsite_sql.engine.queries import Query, find, folder, load, parse, query
 from pvsite_sql.errors import QueryFileError
 
 QUERIES = load()
-EACH = pytest.mark.parametrize("asked", QUERIES.values(), ids=QUERIES)
 PYTHON = {
     "uuid": UUID,
     "text": str,
@@ -69,37 +68,20 @@ for module in PACKAGE.rglob("*.py"):
 
 
 @pytest.fixture(scope="module")
-def ready(migrated: NoopExecutor) -> Iterator[psycopg.Connection]:
+def ready(databases: Databases) -> Iterator[psycopg.Connection]:
     """A connection to a database with a month of partitions, which no test changes."""
-    access = {
-        "host": migrated.host,
-        "port": migrated.port,
-        "user": migrated.user,
-        "password": migrated.password or None,
-    }
-    name = sql.Identifier("pvsite_sql_queries")
-    with psycopg.connect(dbname="postgres", autocommit=True, **access) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(migrated.template_dbname)))
-        with psycopg.connect(dbname="pvsite_sql_queries", autocommit=True, **access) as connection:
-            connection.execute("SELECT ensure_month_partitions('generation', '{2024-06-01}')")
-            connection.execute("SELECT ensure_month_partitions('forecasts', '{2024-06-01}')")
-            for schema, files in OLD.items():
-                connection.execute(sql.SQL("CREATE SCHEMA {0}; SET search_path = {0}").format(sql.Identifier(schema)))
-                for file in files:
-                    connection.execute((Path(__file__).parent / "adopt" / file).read_bytes())
-            yield connection
-        server.execute(sql.SQL("DROP DATABASE {}").format(name))
-
-
-@pytest.fixture(autouse=True)
-def _home(request: pytest.FixtureRequest) -> None:
-    """Lead to the tables that a file is for: our own, or those of the database that is taken over."""
-    if {"ready", "asked"} <= set(request.fixturenames):
-        asked = request.getfixturevalue("asked")
-        request.getfixturevalue("ready").execute(f"SET search_path = {_search_path(asked)}")
+    with databases.clone("queries") as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SELECT ensure_month_partitions('generation', '{2024-06-01}')")
+        connection.execute("SELECT ensure_month_partitions('forecasts', '{2024-06-01}')")
+        for schema, files in OLD.items():
+            connection.execute(sql.SQL("CREATE SCHEMA {0}; SET search_path = {0}").format(sql.Identifier(schema)))
+            for file in files:
+                connection.execute((Path(__file__).parent / "adopt" / file).read_bytes())
+        yield connection
 
 
 def _search_path(asked: Query) -> str:
+    """Where the tables are that a file is for: our own, or those of the database that is taken over."""
     return ",".join(OLD) if asked.name.startswith("adopt/source_") else "public"
 
 
@@ -111,17 +93,31 @@ def _type_name(connection: psycopg.Connection, oid: int) -> str:
 
 def _prepared(connection: psycopg.Connection, asked: Query, statement: str) -> pq.abc.PGresult:
     """What the server says of the statement, without running it."""
-    for name in asked.after:
-        connection.execute(QUERIES[name].text)
-    for number, parameter in enumerate(asked.parameters, start=1):
-        statement = statement.replace(f":'{parameter.name}'", f"${number}")
-    parsed = connection.pgconn.prepare(b"", statement.encode())
-    assert parsed.status == pq.ExecStatus.COMMAND_OK, parsed.error_message.decode()
-    return connection.pgconn.describe_prepared(b"")
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"SET LOCAL search_path = {_search_path(asked)}")
+        for name in asked.after:
+            connection.execute(QUERIES[name].text)
+        for number, parameter in enumerate(asked.parameters, start=1):
+            statement = statement.replace(f":'{parameter.name}'", f"${number}")
+        parsed = connection.pgconn.prepare(b"", statement.encode())
+        assert parsed.status == pq.ExecStatus.COMMAND_OK, parsed.error_message.decode()
+        return connection.pgconn.describe_prepared(b"")
 
 
-@EACH
-def test_is_one_statement_with_the_parameters_and_columns_of_its_header(ready, asked):
+def test_every_file_keeps_the_rules(subtests):
+    """The package finds a broken one when it first needs it; here it is found before."""
+    for name in find():
+        with subtests.test(name):
+            check(query(name))
+
+
+def test_is_one_statement_with_the_parameters_and_columns_of_its_header(ready, subtests):
+    for asked in QUERIES.values():
+        with subtests.test(asked.name):
+            _is_described(ready, asked)
+
+
+def _is_described(ready: psycopg.Connection, asked: Query) -> None:
     copied = COPY_FROM.fullmatch(asked.statement)
     statement = f"SELECT {copied['columns']} FROM {copied['table']}" if copied else asked.statement
     described = _prepared(ready, asked, statement)
@@ -135,8 +131,13 @@ def test_is_one_statement_with_the_parameters_and_columns_of_its_header(ready, a
     assert fields == [(column.name, LONG.get(column.type, column.type)) for column in asked.columns]
 
 
-@EACH
-def test_result_is_the_model_that_the_header_names(asked):
+def test_result_is_the_model_that_the_header_names(subtests):
+    for asked in QUERIES.values():
+        with subtests.test(asked.name):
+            _is_the_model(asked)
+
+
+def _is_the_model(asked: Query) -> None:
     if asked.result in {"none", "row"}:
         assert bool(asked.columns) == (asked.result == "row")
         return
@@ -156,14 +157,20 @@ def _optional(annotation: object) -> bool:
     return type(None) in get_args(annotation)
 
 
-@EACH
-def test_relies_on_indexes_that_there_are(ready, asked):
+def test_relies_on_indexes_that_there_are(ready, subtests):
     present = {row[0] for row in ready.execute("SELECT relname FROM pg_class WHERE relkind IN ('i', 'I')")}
-    assert set(asked.indexes) <= present
+    for asked in QUERIES.values():
+        with subtests.test(asked.name):
+            assert set(indexes(asked)) <= present
 
 
-@EACH
-def test_has_a_caller_in_the_module_of_its_folder(asked):
+def test_has_a_caller_in_the_module_of_its_folder(subtests):
+    for asked in QUERIES.values():
+        with subtests.test(asked.name):
+            _has_a_caller(asked)
+
+
+def _has_a_caller(asked: Query) -> None:
     aggregate, method = asked.name.split("/")
     # several aggregates look things up by the same query of one of them
     assert any(asked.name in CALLERS.get(module, ()) for module in (aggregate, "engine")), (
@@ -197,13 +204,19 @@ def test_every_aggregate_has_a_folder_and_a_module():
     assert folders <= set(CALLERS)
 
 
-@EACH
-def test_says_its_name_to_the_server(asked):
-    assert asked.text.startswith(f"/* {asked.name} */".encode())
+def test_says_its_name_to_the_server(subtests):
+    for asked in QUERIES.values():
+        with subtests.test(asked.name):
+            assert asked.text.startswith(f"/* {asked.name} */".encode())
 
 
-@EACH
-def test_keeps_to_the_style(asked):
+def test_keeps_to_the_style(subtests):
+    for asked in QUERIES.values():
+        with subtests.test(asked.name):
+            _keeps_to_the_style(asked)
+
+
+def _keeps_to_the_style(asked: Query) -> None:
     code = re.sub(r"--.*", "", asked.statement)
     for banned in (r"SELECT\s+\*", r"\bBETWEEN\b", r"\bNOT\s+IN\b", r"\.\*"):
         assert not re.search(banned, code, re.IGNORECASE), banned
@@ -261,15 +274,28 @@ def run_psql(dsn: str, *files: Path, stdin: bytes = b"", **variables: str) -> st
     return done.stdout.decode()
 
 
-@EACH
-def test_runs_in_psql_as_it_stands(ready, asked, tmp_path):
-    variables = {p.name: SPECIAL.get(p.name, VALUES.get(p.type, "")) for p in asked.parameters}
-    script = asked.path
-    if COPY_FROM.fullmatch(asked.statement):  # the rows follow the statement
-        script = tmp_path / "with_rows.sql"
-        script.write_bytes(asked.path.read_bytes() + b"".join(encode({"nothing": "bigint"}, {"nothing": np.empty(0)})))
-    dsn = make_conninfo(conninfo(ready), options=f"-c search_path={_search_path(asked)}")
-    run_psql(dsn, *(QUERIES[name].path for name in asked.after), script, **variables)
+def test_each_runs_in_psql_as_it_stands(ready, tmp_path):
+    """All in one psql, each in a transaction that is rolled back; an error names its file and line."""
+    command = [_psql(), "-X", "-q", "-At", "-d", conninfo(ready)]
+    for asked in QUERIES.values():
+        command += ["-c", "BEGIN", "-c", f"SET LOCAL search_path = {_search_path(asked)}"]
+        variables = {p.name: SPECIAL.get(p.name, VALUES.get(p.type, "")) for p in asked.parameters}
+        command += [each for name, value in variables.items() for each in ("-c", rf"\set {name} {_quoted(value)}")]
+        script = asked.path
+        if COPY_FROM.fullmatch(asked.statement):  # the rows follow the statement
+            script = tmp_path / f"{asked.name.replace('/', '_')}.sql"
+            none = b"".join(encode({"nothing": "bigint"}, {"nothing": np.empty(0)}))
+            script.write_bytes(asked.path.read_bytes() + none)
+        command += [each for path in (*(QUERIES[name].path for name in asked.after), script) for each in ("-f", path)]
+        command += ["-c", "ROLLBACK", *(each for name in variables for each in ("-c", rf"\unset {name}"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    errors = [line for line in done.stderr.splitlines() if "ERROR" in line or "FATAL" in line]
+    assert not errors, "\n".join(errors)
+    assert done.returncode == 0
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", r"\\").replace("'", r"\'") + "'"
 
 
 def test_a_dba_reads_generation_with_psql(repo, dsn, site):
@@ -342,13 +368,13 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path, old, new, line, said):
     assert parse(path, tmp_path).parameters[0].type == "text"
     path.write_text(GOOD.replace(old, new))
     with pytest.raises(QueryFileError, match=re.escape(said)) as error:
-        parse(path, tmp_path)
+        check(parse(path, tmp_path))
     assert (error.value.path, error.value.line) == (path, line)
     assert str(error.value).startswith(f"{path}:{line}: ")
 
 
 @pytest.mark.parametrize(
-    ("touches", "terms"),
+    ("bound", "terms"),
     [
         ("none", ()),
         ("none (a constant)", ()),
@@ -360,20 +386,20 @@ def test_a_bad_file_is_refused_with_its_line(tmp_path, old, new, line, said):
         ),
     ],
 )
-def test_touches_is_a_sum_of_products(tmp_path, touches, terms):
+def test_touches_is_a_sum_of_products(tmp_path, bound, terms):
     path = tmp_path / "users" / "bound.sql"
     path.parent.mkdir()
     text = GOOD.replace("email  text  the user's email", "emails  text[]  emails").replace(
         "= :'email'::text", "= ANY(:'emails'::text[])"
     )
-    path.write_text(text.replace("-- Touches: 1", f"-- Touches: {touches}"))
-    assert parse(path, tmp_path).touches == terms
+    path.write_text(text.replace("-- Touches: 1", f"-- Touches: {bound}"))
+    assert touches(parse(path, tmp_path)) == terms
 
 
 def test_every_word_that_touches_may_count_is_described():
     described = re.findall(r"^\| `(\w+)` \|", (folder("sql") / "README.md").read_text(), re.MULTILINE)
     assert set(described) >= COUNTED
-    used = {factor for asked in QUERIES.values() for term in asked.touches for factor in term}
+    used = {factor for asked in QUERIES.values() for term in touches(asked) for factor in term}
     assert used >= COUNTED
 
 
@@ -394,14 +420,29 @@ def test_an_unknown_query_is_an_error_that_names_the_file():
         query("users/nonsense")
 
 
-def test_a_damaged_file_is_found_when_the_queries_are_loaded(tmp_path, monkeypatch):
+@pytest.fixture
+def installed(tmp_path, monkeypatch) -> Iterator[Path]:
+    """Where the package finds its query files during the test: a copy."""
     copy = tmp_path / "sql"
     shutil.copytree(folder("sql"), copy)
-    (copy / "users" / "get.sql").write_text(GOOD.replace("'email'", "'mail'"))
     monkeypatch.setattr("pvsite_sql.engine.queries.folder", lambda name: tmp_path / name)
-    load.cache_clear()
-    try:
-        with pytest.raises(QueryFileError, match=r"get\.sql:11"):
-            Repository("", open=False)
-    finally:
-        load.cache_clear()
+    find.cache_clear()
+    query.cache_clear()
+    yield copy
+    find.cache_clear()
+    query.cache_clear()
+
+
+def test_an_installation_without_query_files_is_found_when_a_repository_is_made(installed):
+    shutil.rmtree(installed)
+    with pytest.raises(QueryFileError, match=r"sql:1: no query files here: the package is not installed whole"):
+        Repository("", open=False)
+
+
+def test_a_damaged_file_is_an_error_of_the_calls_that_need_it_and_of_no_others(installed, dsn):
+    (installed / "users" / "get.sql").write_text(GOOD.replace("'email'", "'mail'"))
+    with Repository(dsn, min_size=1) as repo:
+        for _ in range(2):
+            with pytest.raises(QueryFileError, match=r"get\.sql:11"):
+                repo.users.get("a@example.com")
+        assert repo.users.list() == []

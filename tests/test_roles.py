@@ -16,11 +16,10 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from conftest import ROLES, conninfo, reading_frame
+from databases import Databases
 from forecast_cases import NOON, forecast_frame
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
-from pytest_postgresql.executors import NoopExecutor
 from test_queries import _psql
 
 from pvsite_sql import InsertResult, LatitudeLongitudeLimits, MissingReference, Repository, migrate
@@ -53,21 +52,13 @@ ACLS = """
 
 
 @pytest.fixture(scope="module")
-def owner(migrated: NoopExecutor, groups: None) -> Iterator[psycopg.Connection]:
+def owner(databases: Databases, groups: None) -> Iterator[psycopg.Connection]:
     """The owner's connection to a database with the roles and a month of partitions."""
-    access = {"host": migrated.host, "port": migrated.port, "user": migrated.user}
-    access |= {"password": migrated.password or None}
-    name = sql.Identifier("pvsite_sql_roles")
-    with psycopg.connect(dbname="postgres", autocommit=True, **access) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(migrated.template_dbname)))
-        try:
-            with psycopg.connect(dbname="pvsite_sql_roles", autocommit=True, **access) as connection:
-                grant(connection)
-                for parent in ("generation", "forecasts"):
-                    connection.execute("SELECT ensure_month_partitions(%s, '{2024-06-01}')", [parent])
-                yield connection
-        finally:
-            server.execute(sql.SQL("DROP DATABASE {}").format(name))
+    with databases.clone("roles") as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        grant(connection)
+        for parent in ("generation", "forecasts"):
+            connection.execute("SELECT ensure_month_partitions(%s, '{2024-06-01}')", [parent])
+        yield connection
 
 
 def grant(connection: psycopg.Connection, file: str | None = None) -> list[str]:

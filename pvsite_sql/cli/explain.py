@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ..engine.queries import Query, load
+from ..engine.queries import Query, find, names, query
 from ..errors import InvalidInput, NotFound
 
 __all__ = ["described", "named", "plan"]
@@ -24,9 +24,9 @@ def named(name: str) -> Query:
         NotFound: there is none; says which names are near.
     """
     wanted = name.removeprefix("sql/").removesuffix(".sql")
-    files = load()
+    files = find()
     if wanted in files:
-        return files[wanted]
+        return query(wanted)
     ends = [each for each in files if each.endswith(f"/{wanted}")]
     near = ends or difflib.get_close_matches(wanted, files, n=3)
     raise NotFound(f"There is no query {name!r}." + (f" Is it {' or '.join(near)}?" if near else ""))
@@ -41,7 +41,7 @@ def described(asked: Query) -> dict[str, Any]:
         "parameters": [{"name": p.name, "type": p.type, "text": p.text} for p in asked.parameters],
         "result": asked.result,
         "columns": [{"name": c.name, "type": c.type} for c in asked.columns],
-        "indexes": list(asked.indexes),
+        "indexes": list(names(asked.sections.get("Index", "none"))),
         "after": list(asked.after),
     }
 
@@ -75,7 +75,7 @@ def plan(
 
 def _before(asked: Query) -> Iterator[Query]:
     for name in asked.after:
-        earlier = load()[name]
+        earlier = query(name)
         yield from _before(earlier)
         yield earlier
 

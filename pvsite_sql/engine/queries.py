@@ -8,36 +8,19 @@ A file is one statement under a comment block that says what it does, with param
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
 from ..errors import QueryFileError
 
-__all__ = ["COUNTED", "Column", "Parameter", "Query", "folder", "load", "parse", "query"]
+__all__ = ["Column", "Parameter", "Query", "find", "folder", "load", "names", "parse", "query"]
 
 _PARAMETER = re.compile(r":'(\w+)'")
 _ENTRY = re.compile(r"--   (?P<name>\w+) +(?P<type>[a-z][a-z0-9 ]*?(?:\[\])?)(?:  +(?P<text>\S.*))?$")
 _SECTION = re.compile(r"-- (?P<key>Parameters|Result|Index|Touches|After):(?: (?P<value>\S.*))?$")
-_NAMED_TABLE = re.compile(r"\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:pg_temp\.)?(\w+)")
 _OUTSIDE_AGGREGATES = {"schema"}
-COUNTED = frozenset(
-    {
-        "result",
-        "readings",
-        "nearby_readings",
-        "month_readings",
-        "unfinished_forecasts",
-        "window_forecasts",
-        "siblings",
-        "grids",
-        "versions",
-        "places",
-        "requests",
-        "namesakes",
-    }
-)
-"""What `-- Touches:` may count, beside lists among the parameters and tables; `sql/README.md` says what each one is."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +52,7 @@ class Query:
         result: the name of the model that its rows become (`... by site_uuid`: that column, then those of the model),
             `row` for columns without a model, `none` for no rows.
         columns: the result's columns, in their order.
-        indexes: the indexes that it relies on.
-        touches: how many rows of tables it reads at most: a sum of products, each factor a whole number or a word of
-            `sql/README.md`; empty where it reads none.
+        sections: what follows each section's name on its line; `Index` and `Touches` are for people and for tests.
         after: query files that must have run before it in the same transaction.
         statement: the statement as the file has it, without the header.
     """
@@ -82,8 +63,7 @@ class Query:
     parameters: tuple[Parameter, ...]
     result: str
     columns: tuple[Column, ...]
-    indexes: tuple[str, ...]
-    touches: tuple[tuple[str, ...], ...]
+    sections: Mapping[str, str] = field(hash=False)
     after: tuple[str, ...]
     statement: str
 
@@ -118,29 +98,39 @@ def folder(name: str) -> Path:
 
 
 @cache
-def load() -> dict[str, Query]:
-    """All query files of the package, by name.
+def find() -> dict[str, Path]:
+    """The paths of all query files of the package, by name.
 
     Raises:
-        QueryFileError: a file breaks the rules.
+        QueryFileError: There are none.
     """
     root = folder("sql")
     files = sorted(path for path in root.glob("*/*.sql") if path.parent.name not in _OUTSIDE_AGGREGATES)
     if not files:
         raise QueryFileError(root, 1, "no query files here: the package is not installed whole")
-    return {parsed.name: parsed for parsed in (parse(path, root) for path in files)}
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in files}
 
 
+@cache
 def query(name: str) -> Query:
-    """The query file `sql/<name>.sql`.
+    """The query file `sql/<name>.sql`, which is read when it is first asked for.
 
     Raises:
-        QueryFileError: there is none, or a file breaks the rules.
+        QueryFileError: There is none, or it breaks the rules.
     """
-    try:
-        return load()[name]
-    except KeyError:
-        raise QueryFileError(folder("sql") / f"{name}.sql", 1, "no such query file") from None
+    root = folder("sql")
+    if name not in find():
+        raise QueryFileError(root / f"{name}.sql", 1, "no such query file")
+    return parse(find()[name], root)
+
+
+def load() -> dict[str, Query]:
+    """All query files of the package, by name.
+
+    Raises:
+        QueryFileError: A file breaks the rules.
+    """
+    return {name: query(name) for name in find()}
 
 
 def parse(path: Path, root: Path) -> Query:
@@ -157,14 +147,6 @@ def parse(path: Path, root: Path) -> Query:
     _check_body(
         path, header_end, body, {p.name: n for p, (n, _) in zip(parameters, entries["Parameters"], strict=True)}
     )
-    touches = _terms(sections["Touches"])
-    known = COUNTED | {p.name for p in parameters if p.type.endswith("[]")} | _tables(body)
-    for word in (factor for term in touches for factor in term):
-        if not word.isdecimal() and word not in known:
-            number = next(n for n, line in enumerate(lines, start=1) if line.startswith("-- Touches:"))
-            raise QueryFileError(
-                path, number, f"{word!r} is no number, no list, no table of it and no word that counts"
-            )
     return Query(
         name=path.relative_to(root).with_suffix("").as_posix(),
         path=path,
@@ -172,25 +154,16 @@ def parse(path: Path, root: Path) -> Query:
         parameters=parameters,
         result=sections["Result"],
         columns=tuple(Column(m["name"], m["type"]) for _, m in entries["Result"]),
-        indexes=_names(sections["Index"]),
-        touches=touches,
-        after=_names(sections.get("After", "none")),
+        sections=sections,
+        after=names(sections.get("After", "none")),
         statement=body,
     )
 
 
-def _names(value: str) -> tuple[str, ...]:
-    listed = value.partition(" (")[0]  # "none (small table)" says why
+def names(value: str) -> tuple[str, ...]:
+    """The names that a section lists; what follows in brackets says why: `none (a small table)`."""
+    listed = value.partition(" (")[0]
     return () if listed == "none" else tuple(name.strip() for name in listed.split(","))
-
-
-def _terms(value: str) -> tuple[tuple[str, ...], ...]:
-    bound = value.partition(" (")[0]  # "sites (...)" says why
-    return () if bound == "none" else tuple(tuple(term.split(" * ")) for term in bound.split(" + "))
-
-
-def _tables(body: str) -> set[str]:
-    return set(_NAMED_TABLE.findall(re.sub(r"--.*", "", body)))
 
 
 _Entries = dict[str, list[tuple[int, re.Match[str]]]]
@@ -215,7 +188,7 @@ def _header(path: Path, lines: list[str]) -> tuple[str, dict[str, str], _Entries
             entries[key].append((number, entry))
         elif key not in entries or not line.startswith("--      "):  # deeper: the description goes on
             raise QueryFileError(path, number, f"neither a section nor a line of {key!r}: {line!r}")
-    for key in ("Parameters", "Result", "Index", "Touches"):
+    for key in ("Parameters", "Result"):
         if key not in sections:
             raise QueryFileError(path, max(len(lines), 1), f"the header has no section {key!r}")
     if not (text := " ".join(purpose).strip()):
