@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -10,10 +11,11 @@ import pytest
 from commands import until
 from conftest import reading_frame
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from pvsite_sql import CallLimits, InvalidInput, Limits, Repository
-from pvsite_sql.engine.session import QueryConnection
+from pvsite_sql.engine.query_connection import QueryConnection
 from pvsite_sql.limits import Kind
 
 SETTINGS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "pvsite_sql.actor")
@@ -33,21 +35,24 @@ KINDS: dict[Kind, object] = {
 CALLS = {**KINDS, "transaction": in_transaction}
 
 
-def spied(monkeypatch, name="engine/begin"):
+def spied(monkeypatch):
     """The settings that each transaction has once it has begun."""
     seen = []
-    run = QueryConnection.run
+    transaction = QueryConnection.transaction
 
-    def spy(self, asked, /, **parameters):
-        done = run(self, asked, **parameters)
-        if asked == name:
-            row = self._connection.execute(
-                "SELECT " + ", ".join(f"current_setting('{setting}', TRUE)" for setting in SETTINGS)
-            ).fetchone()
-            seen.append((self._kind, tuple(row)))
-        return done
+    @contextmanager
+    def spy(self):
+        outermost = self._owner.connection.info.transaction_status == TransactionStatus.IDLE
+        with transaction(self):
+            if outermost:
+                self._owner.send()
+                row = self._owner.connection.execute(
+                    "SELECT " + ", ".join(f"current_setting('{setting}', TRUE)" for setting in SETTINGS)
+                ).fetchone()
+                seen.append((self._kind, tuple(row)))
+            yield
 
-    monkeypatch.setattr(QueryConnection, "run", spy)
+    monkeypatch.setattr(QueryConnection, "transaction", spy)
     return seen
 
 
@@ -183,7 +188,7 @@ def test_limits_are_wrong_where_they_are_given(dsn, repo):
             Limits(**{kind: 5})
     with pytest.raises(InvalidInput, match=r"^transaction: CallLimits are wanted"), repo.transaction(limits=Limits()):
         pass
-    with pytest.raises(InvalidInput, match=r"^limits: Limits are wanted, not CallLimits"):
+    with pytest.raises(InvalidInput, match=r"^limits: must be a Limits object, got CallLimits"):
         Repository(dsn, limits=CallLimits(statement_s=1))
 
 
@@ -203,7 +208,7 @@ def test_a_fraction_of_a_millisecond_is_not_rounded_to_no_limit():
 def test_making_a_connection_has_a_limit(dsn, monkeypatch, given, kwargs, environment, seconds):
     if environment:
         monkeypatch.setenv("PGCONNECT_TIMEOUT", environment)
-    with Repository(f"{dsn} {given}", kwargs=kwargs) as repo, repo._pool.connection() as connection:
+    with Repository(f"{dsn} {given}", kwargs=kwargs) as repo, repo._source._pool.connection() as connection:
         parameters = {o.keyword.decode(): o.val for o in connection.pgconn.info}
         assert parameters["connect_timeout"].decode() == seconds
         assert "keepalives_idle" in parameters
@@ -222,7 +227,7 @@ def test_two_threads_do_not_see_each_others(dsn):
         thread = Thread(target=hold)
         thread.start()
         entered.wait(20)
-        with repo._pool.connection() as connection:
+        with repo._source._pool.connection() as connection:
             found.append(connection.execute("SELECT current_setting('pvsite_sql.actor', TRUE)").fetchone())
         leave.set()
         thread.join()

@@ -282,7 +282,7 @@ class TestInTheMiddleOfACall:
             def frames() -> Iterator[pd.DataFrame]:
                 first, second, third = months_of(site, *self.STARTS)
                 yield first
-                with repo._pool.connection():
+                with repo._source._pool.connection():
                     yield second
                 yield third
 
@@ -295,14 +295,14 @@ class TestInTheMiddleOfACall:
             waited = Event()
 
             def wait() -> None:
-                with repo._pool.connection():
+                with repo._source._pool.connection():
                     waited.set()
 
             def frames() -> Iterator[pd.DataFrame]:
                 first, second = months_of(site, *self.STARTS[:2])
                 yield first
                 thread.start()
-                while repo._pool.get_stats().get("requests_waiting", 0) == 0:
+                while repo._source._pool.get_stats().get("requests_waiting", 0) == 0:
                     assert thread.is_alive()
                     sleep(0.005)
                 yield second

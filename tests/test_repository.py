@@ -161,7 +161,7 @@ def test_a_pool_takes_its_options(dsn: str) -> None:
             # all that a transaction does happens on its one connection
             site_uuid = tx.sites.create().site_uuid
             assert tx.generation.insert(reading_frame(site_uuid, start="2031-01-01")).inserted == 12
-        with repo._pool.connection() as connection:
+        with repo._source._pool.connection() as connection:
             assert connection.execute("SHOW application_name").fetchone() == ("ingest",)
 
 
@@ -420,7 +420,9 @@ class Proxy(Thread):
         if cut:
             self.word = b""
             if self.forward:
-                target.recv(1)  # the server has done it
+                while not select.select([target], [], [], 0.05)[0]:  # until the server has done it
+                    if select.select([source], [], [], 0)[0]:
+                        target.sendall(source.recv(1 << 16))
         return bool(data) and not cut
 
 
@@ -449,10 +451,15 @@ def test_outcome_unknown_means_that_the_connection_died_in_commit(
     with Repository(through, min_size=1, max_size=1) as repo:
         assert names(repo) == []
         proxy.word, proxy.forward = word, forward
+        if kind is psycopg.OperationalError and not in_transaction:  # lost before any answer: it is retried
+            run(repo, lambda inside: inside.clients.get_or_create("Sun"), in_transaction=False)
+            assert names(repo) == ["Sun"]
+            assert repo.stats().retries == 1
+            return
         with pytest.raises(kind) as refusal:
             run(repo, lambda inside: inside.clients.get_or_create("Sun"), in_transaction=in_transaction)
         if kind is OutcomeUnknown:
-            assert str(refusal.value) == "the connection died between COMMIT and its answer"
+            assert str(refusal.value) == "the connection was lost between COMMIT and its answer"
             assert isinstance(refusal.value.__cause__, psycopg.OperationalError)
         else:
             assert "get_or_create.sql" in refusal.value.__notes__[0]

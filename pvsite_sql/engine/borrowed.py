@@ -13,7 +13,7 @@ import psycopg
 from psycopg import pq
 
 from ..errors import PvsiteSqlError
-from .copy_out import CopyOut
+from .copy_out import CopyOut, has_input
 
 __all__ = ["BorrowedConnection", "Closeable"]
 
@@ -250,7 +250,8 @@ class BorrowedConnection:
         self._unsent = []
         if statement is not None:
             unsent = [*unsent, statement]
-        if len(unsent) > 1 and connection.autocommit:
+        # where the server has ended the session, libpq tells why to a statement alone, not to a pipeline
+        if len(unsent) > 1 and connection.autocommit and not has_input(connection.pgconn.socket):
             with connection.pipeline() as pipeline:
                 for each in unsent:
                     if any(each == block.enter and block.savepoint for block in self._blocks):

@@ -86,7 +86,7 @@ class Session:
                 try:
                     return work(conn)
                 except psycopg.Error as error:
-                    if attempt == _ATTEMPTS or not self._may_retry(conn, error):
+                    if attempt == _ATTEMPTS or not self._may_retry(conn, error, attempt):
                         raise self._explained(error) from error.__cause__
                     if _is_stale_plan(error):
                         prepare = False  # other connections may have the same plan prepared
@@ -96,12 +96,13 @@ class Session:
             if conflict:
                 time.sleep(_PAUSE_S * 2**attempt * random.random())  # noqa: S311  no secret
 
-    def _may_retry(self, conn: QueryConnection, error: psycopg.Error) -> bool:
+    def _may_retry(self, conn: QueryConnection, error: psycopg.Error, attempt: int) -> bool:
         if conn.commit_was_sent:
             return False
         if _is_stale_plan(error):
             return True  # the savepoint of a call is rolled back too
-        return not self.in_transaction and (isinstance(error, _CONFLICTS) or conn.was_lost_unused)
+        lost = attempt == 1 and conn.was_lost_unused  # once, for it may be the statement that ends the server's process
+        return not self.in_transaction and (lost or isinstance(error, _CONFLICTS))
 
     def _explained(self, error: psycopg.Error) -> psycopg.Error:
         waited = isinstance(error, psycopg.errors.LockNotAvailable)

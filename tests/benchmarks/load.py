@@ -64,7 +64,7 @@ def _ticks(dsn: str, threads: int, pool: int | None, frames: list, rows: int) ->
     ((deadlocks,),) = ask(dsn, DEADLOCKS)
     options = {} if pool is None else {"max_size": pool}
     with Repository(dsn, **options) as repo:
-        repo._pool.wait()
+        repo._source._pool.wait()
         queue, lock = iter(frames), threading.Lock()
 
         def send() -> bool:
@@ -77,7 +77,7 @@ def _ticks(dsn: str, threads: int, pool: int | None, frames: list, rows: int) ->
         begin = time.perf_counter()
         took, errors = _work({"tick": [send] * threads})
         total = time.perf_counter() - begin
-        stats = repo._pool.get_stats()
+        stats = repo._source._pool.get_stats()
     since = frames[0]["start_utc"].iloc[0].to_pydatetime()
     ((stored,),) = ask(dsn, "SELECT count(*) FROM generation WHERE start_utc >= %s", since)
     assert errors or stored == len(frames) * rows
@@ -134,7 +134,7 @@ def mixed(bench: Bench) -> None:
         slots, one = count(288), ticks(of, 1)
         lasts = bench.size(15, 2)
         with Repository(dsn, min_size=12, max_size=12) as repo:
-            repo._pool.wait()
+            repo._source._pool.wait()
             past = time.perf_counter() + lasts
 
             def until_past(call: Callable[[], object]) -> Callable[[], bool]:

@@ -107,7 +107,7 @@ class TestExhausted:
                 assert sessions(observer) == ["idle in transaction"] * 2
             repo.sites.create()
             with all_in_use(repo):  # both of them can be had again
-                stats = repo._pool.get_stats()
+                stats = repo._source._pool.get_stats()
                 assert (stats["pool_size"], stats["requests_waiting"]) == (2, 0)
                 assert sessions(observer) == ["idle in transaction"] * 2
             assert len(repo.sites.list()) == 1
