@@ -62,7 +62,7 @@ class BorrowedConnection:
       is fine;
     - while a stream of rows is open nothing else is sent. A call is refused, and the end of a block closes the stream;
     - one insert at a time uses a staging table;
-    - BEGIN, SAVEPOINT and RELEASE travel with the next statement, and are left out where no statement follows;
+    - BEGIN and SAVEPOINT travel with the next statement, and are left out where no statement follows;
     - it is given back idle, or closed. A statement that an exception interrupted is cancelled.
 
     Attributes:
@@ -216,10 +216,8 @@ class BorrowedConnection:
             if not self._withdrawn(block):
                 if connection.closed:  # psycopg would leave the block as if it had been committed
                     raise psycopg.OperationalError("the connection was lost before COMMIT: nothing is stored")
-                self._unsent.append(block.commit)
-                if not block.savepoint:
-                    self.commit_was_sent = True
-                    self.send()
+                self.commit_was_sent = not block.savepoint
+                block.commit()
         except BaseException as error:
             if not self._is_inherited() and not self._withdrawn(block):
                 self._roll_back(block, error)
@@ -239,13 +237,14 @@ class BorrowedConnection:
 
     def _roll_back(self, block: _Block, error: BaseException) -> None:
         self.end_statement()
-        unsent, self._unsent = self._unsent, []
-        for each in unsent:  # the RELEASE of savepoints inside
-            each()
         block.roll_back(error)
 
     def send(self, statement: Callable[[], object] | None = None) -> None:
-        """Send what is waiting to be sent, and a statement behind it, in one trip to the server."""
+        """Send what is waiting to be sent, and a statement behind it, in one trip to the server.
+
+        psycopg ends a pipeline with a Flush, after which the server does not count the time that a transaction is idle.
+        So a pipeline must not be the last thing that a call sends.
+        """
         connection, unsent = self.connection, self._unsent
         self._unsent = []
         if statement is not None:

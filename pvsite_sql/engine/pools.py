@@ -46,18 +46,28 @@ class _Connector:
 
     def __init__(self, connection_class: type[Connection]) -> None:
         self._class = connection_class
+        self._attempts: set[object] = set()
         self.connected = False
         self.error: psycopg.Error | None = None
 
     def connect(self, conninfo: str = "", **options: Any) -> Connection:
         """Connect as the class does."""
+        attempt = object()
+        self._attempts.add(attempt)
         try:
             connection = self._class.connect(conninfo, **options)
         except psycopg.Error as error:
-            self.error = error
+            self.error = type(error)(str(error))  # the error itself holds the socket
             raise
+        finally:
+            self._attempts.discard(attempt)
         self.connected, self.error = True, None
         return connection
+
+    @property
+    def attempts(self) -> int:
+        """How many connections are being made."""
+        return len(self._attempts)
 
     @property
     def is_doubtful(self) -> bool:
@@ -275,9 +285,10 @@ class ConnectionSource:
             self._replace(pool, at_most_every_s=_REPLACE_EVERY_S)  # its next attempt may be minutes away
         elif left_s <= 0:
             lent = len(self._lent)
-            stats = pool.get_stats()
-            if lent < stats["pool_size"] - stats["pool_available"]:
-                self._replace(pool)  # an interrupt has lost one of its connections
+            if self._connector is not None and not self._connector.attempts:
+                stats = pool.get_stats()
+                if lent < stats["pool_size"] - stats["pool_available"]:  # an interrupt has lost a connection
+                    self._replace(pool, at_most_every_s=_REPLACE_EVERY_S)
             raise PoolTimeout(
                 f"couldn't get a connection within {limit_s:.2f} s: {lent} of at most {pool.max_size} are in use"
             ) from timeout
