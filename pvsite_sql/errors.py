@@ -1,13 +1,14 @@
-"""What can go wrong, as types: every error of the package is a `PvsiteSqlError`.
+"""The package's errors. All are subclasses of `PvsiteSqlError`.
 
-What is not the package's to explain (the server is gone, a statement timed out) stays a `psycopg.Error`, with a note
-that names the query file.
+Other database errors, such as a lost connection or a statement timeout, are raised unchanged as `psycopg.Error`, with
+a note that names the query file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "CheckFailed",
@@ -24,19 +25,19 @@ __all__ = [
 
 
 class PvsiteSqlError(Exception):
-    """Any error that the package raises itself."""
+    """Base class of the package's errors."""
 
 
 class InvalidInput(PvsiteSqlError, ValueError):
-    """An argument or a frame that cannot be stored or asked for; raised before anything is written.
+    """An argument or a frame is invalid. Nothing has been written.
 
     Attributes:
-        reason: what is wrong, as a sentence without its place.
-        column: the column or argument it is about, None where it is about the whole.
-        rows: the positions (from 0) of the first offending rows of the frame.
-        count: how many rows offend.
-        frame: the position (from 0) of the frame in an iterable of frames, None where there is but one.
-        all_rows: the positions of all the offending rows.
+        reason: what is wrong, without the place.
+        column: the name of the column or argument; None if the error concerns the whole input.
+        rows: the positions (from 0) of the first invalid rows in the frame.
+        count: the number of invalid rows.
+        frame: the position (from 0) of the frame in an iterable of frames; None for a single frame.
+        all_rows: the positions of all invalid rows.
     """
 
     def __init__(
@@ -57,6 +58,11 @@ class InvalidInput(PvsiteSqlError, ValueError):
         self.all_rows = self.rows if all_rows is None else all_rows
         super().__init__(reason)
 
+    def replace(self, **changes: Any) -> InvalidInput:
+        """Return a copy with the given attributes changed, such as `replace(frame=2)`."""
+        names = ("reason", "column", "rows", "count", "frame", "all_rows")
+        return InvalidInput(**{name: getattr(self, name) for name in names} | changes)
+
     def __str__(self) -> str:
         place = []
         if self.frame is not None:
@@ -71,17 +77,17 @@ class InvalidInput(PvsiteSqlError, ValueError):
 
 
 class NotFound(PvsiteSqlError, KeyError):
-    """What was named does not exist."""
+    """The user, site, client, group or forecast that the call names does not exist."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the sentence in quotes
 
 
 class ConstraintError(PvsiteSqlError):
-    """The database refused a write; nothing of it was stored.
+    """A write violates a constraint of the schema. Nothing of the call was stored.
 
     Attributes:
-        constraint_name: the constraint's name in the schema, None where the server does not say it.
+        constraint_name: the name of the constraint; None if the server does not report it.
     """
 
     def __init__(self, message: str, *, constraint_name: str | None = None) -> None:
@@ -90,22 +96,22 @@ class ConstraintError(PvsiteSqlError):
 
 
 class Duplicate(ConstraintError):
-    """A row of that key is there already, or stands twice in the input."""
+    """A row with the same key already exists, or the input contains a key twice."""
 
 
 class MissingReference(ConstraintError):
-    """A row names another that does not exist, such as a reading of an unknown site."""
+    """A row refers to a row that does not exist, such as a reading to an unknown site."""
 
 
 class CheckFailed(ConstraintError):
-    """A value is outside of what the column allows."""
+    """A value is outside the range that the column allows."""
 
 
 class SchemaOutOfDate(PvsiteSqlError):
-    """The database lacks migrations that this version of the package needs.
+    """The database lacks migrations that this version of the package needs. Run `pvsite-sql migrate`.
 
     Attributes:
-        pending: the ids of the missing migrations, in their order.
+        pending: the ids of the missing migrations, in the order in which they are applied.
     """
 
     def __init__(self, message: str, *, pending: Sequence[str] = ()) -> None:
@@ -114,15 +120,15 @@ class SchemaOutOfDate(PvsiteSqlError):
 
 
 class OutcomeUnknown(PvsiteSqlError):
-    """The connection died between COMMIT and its answer: the call is stored whole or not at all, which is unknown."""
+    """The connection was lost between COMMIT and its reply: the call was stored completely or not at all."""
 
 
 class QueryFileError(PvsiteSqlError):
-    """A `.sql` file of the package that breaks the rules of `sql/README.md`.
+    """A `.sql` file of the package breaks the rules in `sql/README.md`.
 
     Attributes:
-        path: the file.
-        line: the line, from 1.
+        path: the path of the file.
+        line: the line number, from 1.
     """
 
     def __init__(self, path: Path, line: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Forecasts: each one whole, as one row; and every question that people ask of them."""
+"""Forecasts: bulk inserts with COPY, and queries for their values, sums and errors."""
 
 from __future__ import annotations
 
@@ -18,27 +18,31 @@ import psycopg
 from .engine import partitions
 from .engine.binary_copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
 from .engine.columns import frame_of, uuid_of
-from .engine.forecast_frames import LATEST, NewForecast, forecasts
+from .engine.forecast_frames import LATEST, NewForecast, parse_forecasts
 from .engine.inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids, window
 from .engine.lookups import all_sites
 from .engine.rows import decoded_models
 from .engine.session import QueryConnection, Session
+from .engine.timestamps import microseconds_of
 from .errors import Duplicate, InvalidInput, NotFound
-from .models import Forecast, ForecastValue, ForecastValueSum, InsertResult, MlModel
+from .models import Forecast, ForecastValue, ForecastValueSum, InsertResult, MlModel, SumBy
 
-__all__ = ["Forecasts", "OnConflict", "SumBy"]
+__all__ = ["ForecastOnConflict", "Forecasts"]
 
-OnConflict = Literal["replace", "ignore", "error"]
-SumBy = Literal["total", "dno", "gsp"]
+ForecastOnConflict = Literal["replace", "ignore", "error"]
 
 _HOURS = 24
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
-_BLOCK_ROWS = 8_192  # decoded at a time, while the next ones arrive
-_JSONB_VERSION = b"\x01"  # before the text in the binary format
+_BLOCK_ROWS = 8_192  # decoded together, while the next rows arrive
+_JSONB_VERSION = b"\x01"  # the first byte of jsonb in binary format
 
 
 class Forecasts:
-    """`repo.forecasts`: power in kW, horizons in minutes from a forecast's timestamp to a value's start."""
+    """`repo.forecasts`: forecasts of power, in kW.
+
+    The horizon of a value is the number of minutes from the forecast's `timestamp_utc` to the value's `start_utc`. A
+    window selects the values with `start_utc <= value.start_utc < end_utc`. Naive times are taken as UTC.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -47,7 +51,7 @@ class Forecasts:
         self,
         frame: pd.DataFrame,
         *,
-        on_conflict: OnConflict = "replace",
+        on_conflict: ForecastOnConflict = "replace",
         site_uuid: UUID | str | None = None,
         timestamp_utc: datetime | None = None,
         forecast_version: str | None = None,
@@ -55,37 +59,42 @@ class Forecasts:
         model_version: str | None = None,
         created_utc: datetime | None = None,
     ) -> InsertResult:
-        """Store forecasts, all of them or none, and make the month partitions that they need.
+        """Store forecasts, all or none, and create the month partitions that they need.
 
-        A forecast is all rows of one site, timestamp, model and forecast version. Its values all last equally long
-        (whole minutes) and lie on one grid; they may leave slots out, and come in any order.
+        Rows with the same site, timestamp, model and forecast version make up one forecast. All values of a forecast
+        must have the same duration, a whole number of minutes, and start a whole number of durations after its first
+        value. Slots can be missing. The order of rows does not matter.
 
         Args:
-            frame: a row a value: `site_uuid`, `timestamp_utc`, `start_utc`, `end_utc`, `forecast_power_kw` (finite;
-                seven digits are kept), and optionally `forecast_version`, `model_name`, `model_version`,
-                `created_utc`, `horizon_minutes` (which must agree with the times) and probabilistic values in kW:
-                columns `p10`, `p50`, any `pNN`, or one column `probabilistic_values` of dicts. Others are passed over.
-            on_conflict: what happens to a forecast of a key that is stored. `replace`: it takes the place of the stored
-                one, which keeps its `forecast_uuid`; an equal one is skipped. `ignore`: the stored one stays. `error`:
-                nothing is written.
-            site_uuid: the site of all rows, where the frame has no such column; likewise the next five.
-            timestamp_utc: the "now" that the forecasts were made for.
-            forecast_version: the version of the software; empty where it is not given.
-            model_name: the model; made where it is not known yet. Not given: not known.
-            model_version: the model's version; a model may come without one.
-            created_utc: when the forecasts were made, for a backfill; now where it is not given.
+            frame: has one row per value and the columns `site_uuid`, `timestamp_utc`, `start_utc`, `end_utc` and
+                `forecast_power_kw` (finite; stored with seven digits). Optional columns are `forecast_version`,
+                `model_name`, `model_version`, `created_utc`, `horizon_minutes` (must match the times), and
+                probabilistic values in kW: either columns such as `p10` and `p50`, or a column
+                `probabilistic_values` of dicts. `insert` ignores other columns and the index.
+            on_conflict: what to do with a forecast that is already stored. `replace` replaces the stored forecast,
+                which keeps its `forecast_uuid`; if the two are equal, it is skipped. `ignore` keeps the stored
+                forecast. `error` raises `Duplicate`.
+            site_uuid: the site of all rows. This and the following arguments stand for a column that the frame does
+                not have.
+            timestamp_utc: the time that the forecasts were made for.
+            forecast_version: the version of the forecasting software; empty by default.
+            model_name: the name of the model, which is created if it does not exist. By default the model is unknown.
+            model_version: the version of the model; empty by default.
+            created_utc: the time when the forecasts were made; now by default.
 
         Returns:
-            how many forecasts were inserted, updated and skipped.
+            the number of forecasts inserted, updated and skipped.
 
         Raises:
-            InvalidInput: rows that cannot be stored; names column, rows, site and start. Nothing is written.
-            MissingReference: a site does not exist. Nothing is written.
-            Duplicate: with `error`, a forecast of that key is stored already. Nothing is written.
+            InvalidInput: a row or an argument is invalid; names the column, rows, site and start.
+            MissingReference: a site does not exist.
+            Duplicate: `on_conflict` is `error` and a forecast is already stored.
+
+        If an error is raised, nothing is stored.
         """
-        if on_conflict not in get_args(OnConflict):
-            raise InvalidInput(f"replace, ignore or error, not {on_conflict!r}", column="on_conflict")
-        given = {
+        if on_conflict not in get_args(ForecastOnConflict):
+            raise InvalidInput(f"must be 'replace', 'ignore' or 'error', got {on_conflict!r}", column="on_conflict")
+        constants = {
             "site_uuid": site_uuid,
             "timestamp_utc": timestamp_utc,
             "forecast_version": forecast_version,
@@ -93,7 +102,7 @@ class Forecasts:
             "model_version": model_version,
             "created_utc": created_utc,
         }
-        new = forecasts(frame, given)
+        new = parse_forecasts(frame, constants)
         if not new:
             return InsertResult()
 
@@ -117,24 +126,24 @@ class Forecasts:
         return self._session.run_in_steps("bulk", work)
 
     def get(self, forecast_uuid: UUID | str) -> Forecast:
-        """The forecast of that uuid, whole.
+        """Return a forecast with all its values.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the forecast does not exist.
         """
         uuid = as_uuid(forecast_uuid, "forecast_uuid")
-        return self._session.run("read", lambda conn: _found(conn, uuid))
+        return self._session.run("read", lambda conn: _get(conn, uuid))
 
     def values(self, forecast_uuid: UUID | str) -> list[ForecastValue]:
-        """The values of a forecast, by start; slots without a value are left out.
+        """Return the values of a forecast, ordered by start. Slots without a value are left out.
 
         Raises:
-            NotFound: there is no such forecast.
+            NotFound: the forecast does not exist.
         """
         uuid = as_uuid(forecast_uuid, "forecast_uuid")
 
         def work(conn: QueryConnection) -> list[ForecastValue]:
-            _found(conn, uuid)
+            _get(conn, uuid)
             return conn.rows(ForecastValue, "forecasts/values", forecast_uuid=uuid)
 
         return self._session.run("read", work)
@@ -149,25 +158,26 @@ class Forecasts:
         min_horizon_minutes: int | None = None,
         model_name: str | None = None,
     ) -> dict[UUID, list[ForecastValue]]:
-        """For each target start the value of the newest forecast that has one.
+        """Return for each start the value of the newest forecast that has one.
 
-        The newest is that of the newest `timestamp_utc`, then `created_utc`, then the greatest `forecast_uuid`. An
-        older forecast still supplies the target starts that newer ones leave out.
+        The newest forecast is the one with the latest `timestamp_utc`, then the latest `created_utc`, then the greatest
+        `forecast_uuid`. Older forecasts supply the values that newer ones lack.
 
         Args:
-            site_uuids: the sites; None: all that there are, an empty list: none.
-            start_utc: target starts from here on; None: from the first.
-            end_utc: target starts before this; None: up to the last.
-            created_before: only forecasts created before this: what was known then.
-            min_horizon_minutes: only values made at least so long ahead.
-            model_name: only forecasts of this model, in any version.
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            created_before: use only forecasts created before this time.
+            min_horizon_minutes: use only values with at least this horizon.
+            model_name: use only forecasts of this model, in any version.
 
         Returns:
-            for every site asked for, in that order, its values by start.
+            a dict with every requested site, in the order of the request, and the list of its values by start. The list
+            is empty for a site without values.
         """
-        asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        asked["probabilistic"] = True
-        return self._values_by_site("forecasts/latest_values", site_uuids, asked)
+        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
+        filters["probabilistic"] = True
+        return self._values_by_site("forecasts/latest_values", site_uuids, filters)
 
     def latest_frame(
         self,
@@ -179,18 +189,27 @@ class Forecasts:
         min_horizon_minutes: int | None = None,
         model_name: str | None = None,
     ) -> pd.DataFrame:
-        """The same as a frame, without probabilistic values, by site and start, and faster.
+        """Return the values of `latest_values` as a frame, without probabilistic values. Faster.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            created_before: use only forecasts created before this time.
+            min_horizon_minutes: use only values with at least this horizon.
+            model_name: use only forecasts of this model, in any version.
 
         Returns:
-            `site_uuid` (object: UUID), `start_utc`, `end_utc`, `forecast_power_kw` (float32), `horizon_minutes`
-            (int32), `timestamp_utc`, `created_utc` and `forecast_uuid`; the times are `datetime64[us, UTC]`.
+            a frame, ordered by site and start, with the columns `site_uuid` (object, UUID), `start_utc`, `end_utc`,
+            `forecast_power_kw` (float32), `horizon_minutes` (int32), `timestamp_utc`, `created_utc` and `forecast_uuid`
+            (object, UUID). Times are `datetime64[us, UTC]`.
         """
-        asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        given = _given(site_uuids)
+        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
+        requested = _as_sites(site_uuids)
 
         def work(conn: QueryConnection) -> pd.DataFrame:
-            sites = _sites(conn, given)
-            rows = conn.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **asked)
+            sites = _sites(conn, requested)
+            rows = conn.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **filters)
             return frame_of(LATEST, decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS))
 
         return self._session.run("bulk", work)
@@ -206,36 +225,43 @@ class Forecasts:
         min_horizon_minutes: int | None = None,
         model_name: str | None = None,
     ) -> list[ForecastValueSum]:
-        """The latest values summed for each target start, by start and name.
+        """Return the sums of `latest_values` for each start, ordered by start and name.
 
         Args:
-            site_uuids: see `latest_values`; likewise the others.
-            start_utc: target starts from here on; None: from the first.
-            end_utc: target starts before this; None: up to the last.
-            by: `total` (one row a start, named "total"), `dno` or `gsp`: sites without one sum under the name None.
-            created_before: only forecasts created before this.
-            min_horizon_minutes: only values made at least so long ahead.
-            model_name: only forecasts of this model, in any version.
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            by: `total` sums all sites, under the name "total". `dno` and `gsp` sum the sites of each DNO or GSP; sites
+                without one are summed under the name None.
+            created_before: use only forecasts created before this time.
+            min_horizon_minutes: use only values with at least this horizon.
+            model_name: use only forecasts of this model, in any version.
 
         Raises:
-            InvalidInput: `by` is none of the three.
+            InvalidInput: an argument is invalid.
         """
         if by not in get_args(SumBy):
-            raise InvalidInput(f"total, dno or gsp, not {by!r}", column="by")
-        asked = _latest(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        given = _given(site_uuids)
+            raise InvalidInput(f"must be 'total', 'dno' or 'gsp', got {by!r}", column="by")
+        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
+        requested = _as_sites(site_uuids)
 
         def work(conn: QueryConnection) -> list[ForecastValueSum]:
-            return conn.rows(ForecastValueSum, "forecasts/latest_sums", by=by, site_uuids=_sites(conn, given), **asked)
+            return conn.rows(
+                ForecastValueSum, "forecasts/latest_sums", by=by, site_uuids=_sites(conn, requested), **filters
+            )
 
         return self._session.run("bulk", work)
 
     def latest_per_site(self, site_uuids: Iterable[UUID | str] | None = None) -> dict[UUID, Forecast]:
-        """The newest forecast, whole, of each site that has one; None: of all sites that there are."""
-        given = _given(site_uuids)
+        """Return the newest forecast of each site with all its values. Sites without forecasts are left out.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+        """
+        requested = _as_sites(site_uuids)
 
         def work(conn: QueryConnection) -> list[Forecast]:
-            return conn.rows(Forecast, "forecasts/latest_per_site", site_uuids=_sites(conn, given))
+            return conn.rows(Forecast, "forecasts/latest_per_site", site_uuids=_sites(conn, requested))
 
         return {row.site_uuid: row for row in self._session.run("read", work)}
 
@@ -249,36 +275,38 @@ class Forecasts:
         timezone: str | ZoneInfo,
         model_name: str | None = None,
     ) -> dict[UUID, list[ForecastValue]]:
-        """What was known the day before: the latest values of forecasts created before an hour of that day.
+        """Return for each start the newest value that was known on the day before.
 
-        The target day and the hour are those of the local clock. An hour that the clock skips is taken as one later; of
-        one that it shows twice, the second counts.
+        A forecast is used if it was created before the given hour on the day before the value's start. Day and hour are
+        local times in `timezone`. If the clock skips the hour, one hour later is used; if it shows the hour twice, the
+        second time is used.
 
         Args:
-            site_uuids: the sites; None: all that there are, an empty list: none.
-            start_utc: target starts from here on; None: from the first.
-            end_utc: target starts before this; None: up to the last.
-            hour: 0 to 24: only forecasts created before it, on the day before the target day.
-            timezone: of the IANA, such as "Europe/London".
-            model_name: only forecasts of this model, in any version.
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            hour: the hour on the day before, from 0 to 24.
+            timezone: an IANA time zone, such as "Europe/London".
+            model_name: use only forecasts of this model, in any version.
 
         Returns:
-            for every site asked for, in that order, its values by start.
+            a dict with every requested site, in the order of the request, and the list of its values by start. The list
+            is empty for a site without values.
 
         Raises:
-            InvalidInput: there is no such hour or time zone.
+            InvalidInput: an argument is invalid, or the server does not know the time zone.
         """
         if not 0 <= as_integer(hour, "hour") <= _HOURS:
-            raise InvalidInput(f"0 to {_HOURS}, not {hour}", column="hour")
+            raise InvalidInput(f"must be from 0 to {_HOURS}, got {hour}", column="hour")
         zone = as_text(timezone.key if isinstance(timezone, ZoneInfo) else timezone, "timezone")
-        if not _ZONE.fullmatch(zone):  # the server takes "$5" and the like for zones of its own making
-            raise InvalidInput(f"not a name of a time zone: {zone!r}", column="timezone")
-        asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
-        asked |= {"hour": hour, "timezone": zone}
+        if not _ZONE.fullmatch(zone):  # the server accepts names such as "$5" as POSIX time zones
+            raise InvalidInput(f"must be the name of a time zone, got {zone!r}", column="timezone")
+        filters = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
+        filters |= {"hour": hour, "timezone": zone}
         try:
-            return self._values_by_site("forecasts/day_ahead_values", site_uuids, asked)
+            return self._values_by_site("forecasts/day_ahead_values", site_uuids, filters)
         except psycopg.errors.InvalidParameterValue as error:
-            raise InvalidInput(f"not a time zone that the server knows: {zone!r}", column="timezone") from error
+            raise InvalidInput(f"the server does not know the time zone {zone!r}", column="timezone") from error
 
     def values_at_horizon(
         self,
@@ -289,26 +317,28 @@ class Forecasts:
         horizon_minutes: int,
         model_name: str | None = None,
     ) -> dict[UUID, list[ForecastValue]]:
-        """For each target start the value that was made exactly so long ahead.
+        """Return for each start the value with exactly this horizon.
 
-        Of several such forecasts the newest `created_utc` that has a value counts, then the greatest `forecast_uuid`.
+        If several forecasts have such a value, the one with the latest `created_utc` is used, then the one with the
+        greatest `forecast_uuid`.
 
         Args:
-            site_uuids: the sites; None: all that there are, an empty list: none.
-            start_utc: target starts from here on; None: from the first.
-            end_utc: target starts before this; None: up to the last.
-            horizon_minutes: from the forecast's timestamp to the target start; may be negative.
-            model_name: only forecasts of this model, in any version.
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            horizon_minutes: the horizon; can be negative.
+            model_name: use only forecasts of this model, in any version.
 
         Returns:
-            for every site asked for, in that order, its values by start.
+            a dict with every requested site, in the order of the request, and the list of its values by start. The list
+            is empty for a site without values.
         """
-        asked = {
+        filters = {
             **window(start_utc, end_utc),
             "horizon_minutes": as_integer(horizon_minutes, "horizon_minutes"),
             "model_name": as_filter(model_name, "model_name"),
         }
-        return self._values_by_site("forecasts/values_at_horizon", site_uuids, asked)
+        return self._values_by_site("forecasts/values_at_horizon", site_uuids, filters)
 
     def error_by_horizon(
         self,
@@ -318,38 +348,39 @@ class Forecasts:
         end_utc: datetime | None = None,
         model_name: str | None = None,
     ) -> pd.DataFrame:
-        """How far forecasts were off, for each horizon, all sites together.
+        """Return the forecast errors for each horizon, over all sites together.
 
-        The error of a value is forecast - generation; the generation of its slot is the mean of the readings that lie
-        in it, weighted by how long they do, and a slot counts only where they cover at least half of it. All forecasts
-        count, not only the latest.
+        The error of a value is forecast minus generation. The generation of a slot is the mean of the readings that
+        overlap it, weighted by the length of the overlap. A slot is used only if readings cover at least half of it.
+        All forecasts are used, not only the latest.
 
         Args:
-            site_uuids: the sites; None: all that there are, an empty list: none.
-            start_utc: target starts from here on; None: from the first.
-            end_utc: target starts before this; None: up to the last.
-            model_name: only forecasts of this model, in any version.
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            model_name: use only forecasts of this model, in any version.
 
         Returns:
-            a row a horizon, ascending: `horizon_minutes` and `count` (int64); `mean_error_kw`, `mae_kw` (mean absolute
-            error) and `rmse_kw` (root mean square error); and as shares of the site's capacity `mean_error_share`,
-            `mae_share`, `rmse_share`, NaN where no site's capacity is known.
+            a frame with one row per horizon, in ascending order, and the columns `horizon_minutes`, `count` (int64),
+            `mean_error_kw`, `mae_kw` (mean absolute error), `rmse_kw` (root mean square error), and the same errors as
+            shares of the site's capacity: `mean_error_share`, `mae_share`, `rmse_share` (all float64). The shares are
+            NaN if no site has a known capacity.
         """
-        asked = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
-        given = _given(site_uuids)
+        filters = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
+        requested = _as_sites(site_uuids)
 
         def work(conn: QueryConnection) -> list[dict[str, Any]]:
-            return conn.records("forecasts/error_by_horizon", site_uuids=_sites(conn, given), **asked)
+            return conn.records("forecasts/error_by_horizon", site_uuids=_sites(conn, requested), **filters)
 
         rows = self._session.run("bulk", work)
         whole = {"horizon_minutes": "int64", "count": "int64"}
         return pd.DataFrame(rows, columns=list(_ERRORS)).astype({name: whole.get(name, "float64") for name in _ERRORS})
 
     def _values_by_site(
-        self, name: str, site_uuids: Iterable[UUID | str] | None, asked: dict[str, Any]
+        self, name: str, site_uuids: Iterable[UUID | str] | None, filters: dict[str, Any]
     ) -> dict[UUID, list[ForecastValue]]:
-        given = _given(site_uuids)
-        return self._session.run("bulk", lambda conn: _by_site(conn, _sites(conn, given), name, **asked))
+        requested = _as_sites(site_uuids)
+        return self._session.run("bulk", lambda conn: _by_site(conn, _sites(conn, requested), name, **filters))
 
 
 _ERRORS = (
@@ -364,15 +395,15 @@ _ERRORS = (
 )
 
 
-def _given(site_uuids: Iterable[UUID | str] | None) -> list[UUID] | None:
+def _as_sites(site_uuids: Iterable[UUID | str] | None) -> list[UUID] | None:
     return None if site_uuids is None else as_uuids(site_uuids, "site_uuids")
 
 
-def _sites(conn: QueryConnection, given: list[UUID] | None) -> list[UUID]:
-    return all_sites(conn) if given is None else given
+def _sites(conn: QueryConnection, requested: list[UUID] | None) -> list[UUID]:
+    return all_sites(conn) if requested is None else requested
 
 
-def _latest(
+def _latest_filters(
     start_utc: datetime | None,
     end_utc: datetime | None,
     created_before: datetime | None,
@@ -388,32 +419,34 @@ def _latest(
     }
 
 
-def _by_site(conn: QueryConnection, sites: list[UUID], name: str, **asked: Any) -> dict[UUID, list[ForecastValue]]:
-    block, tails = decode_with_tails(LATEST, "probabilistic_values", conn.copy_out(name, site_uuids=sites, **asked))
+def _by_site(conn: QueryConnection, sites: list[UUID], name: str, **filters: Any) -> dict[UUID, list[ForecastValue]]:
+    block, tails = decode_with_tails(LATEST, "probabilistic_values", conn.copy_out(name, site_uuids=sites, **filters))
     probabilistic = [None if tail is None else _probabilistic(tail) for tail in tails]
     values = decoded_models(ForecastValue, LATEST, block, {"probabilistic_values": probabilistic})
-    found: dict[UUID, list[ForecastValue]] = {site: [] for site in sites}
-    of = block["site_uuid"]
+    by_site: dict[UUID, list[ForecastValue]] = {site: [] for site in sites}
+    site = block["site_uuid"]
     if values:
-        for first, past in pairwise(np.flatnonzero(np.r_[True, of[1:] != of[:-1], True]).tolist()):
-            found[uuid_of(of[first])] = values[first:past]
-    return found
+        for first, past in pairwise(np.flatnonzero(np.r_[True, site[1:] != site[:-1], True]).tolist()):
+            by_site[uuid_of(site[first])] = values[first:past]
+    return by_site
 
 
 def _probabilistic(jsonb: bytes) -> dict[str, float]:
-    of: dict[str, float] = json.loads(jsonb[len(_JSONB_VERSION) :], parse_int=float)
-    return of
+    values: dict[str, float] = json.loads(jsonb[len(_JSONB_VERSION) :], parse_int=float)
+    return values
 
 
-def _found(conn: QueryConnection, forecast_uuid: UUID) -> Forecast:
-    found = conn.row(Forecast, "forecasts/get", forecast_uuid=forecast_uuid)
-    if found is None:
+def _get(conn: QueryConnection, forecast_uuid: UUID) -> Forecast:
+    forecast = conn.row(Forecast, "forecasts/get", forecast_uuid=forecast_uuid)
+    if forecast is None:
         raise NotFound(f"no forecast {forecast_uuid}")
-    return found
+    return forecast
 
 
-def _write(conn: QueryConnection, new: list[NewForecast], on_conflict: OnConflict, *, straight: bool) -> InsertResult:
-    """Forecasts of which none is stored go straight into the table, others through the staging table."""
+def _write(
+    conn: QueryConnection, new: list[NewForecast], on_conflict: ForecastOnConflict, *, straight: bool
+) -> InsertResult:
+    """Copy forecasts straight into the table if none of them is stored, otherwise into a staging table first."""
     models = _model_uuids(conn, new)
     new = sorted(new, key=lambda f: (f.site, f.timestamp_us, models[f.model] or b"", f.version))
     first, last = min(f.timestamp_utc for f in new), max(f.timestamp_utc for f in new)
@@ -425,7 +458,7 @@ def _write(conn: QueryConnection, new: list[NewForecast], on_conflict: OnConflic
         end_utc=last,
     )[0]
     if straight and (on_conflict == "error" or not probed["taken"]):
-        now = _microseconds(probed["now_utc"])
+        now = microseconds_of(probed["now_utc"])
         try:
             conn.copy_in("forecasts/insert_copy", encode_rows(_fields(f, models[f.model], now) for f in new))
         except Duplicate as error:
@@ -444,7 +477,7 @@ def _write(conn: QueryConnection, new: list[NewForecast], on_conflict: OnConflic
 
 
 def _model_uuids(conn: QueryConnection, new: list[NewForecast]) -> dict[tuple[str, str] | None, bytes | None]:
-    """The models, made where they are not known, in one order for all writers."""
+    """Get or create the models, in sorted order, so that concurrent writers do not deadlock."""
     uuids: dict[tuple[str, str] | None, bytes | None] = {None: None}
     for name, version in sorted({forecast.model for forecast in new if forecast.model is not None}):
         model = conn.get_or_create(MlModel, "ml_models/get_or_create", name=name, version=version, description="")
@@ -466,7 +499,3 @@ def _fields(forecast: NewForecast, model: bytes | None, now_us: int | None) -> l
         text_array(forecast.levels) if forecast.levels else None,
         None if forecast.level_kw is None else real_array(forecast.level_kw),
     ]
-
-
-def _microseconds(moment: datetime) -> int:
-    return int(np.datetime64(moment.replace(tzinfo=None), "us").view("i8")) - 946_684_800_000_000

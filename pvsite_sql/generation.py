@@ -1,4 +1,4 @@
-"""Measured generation: bulk inserts by COPY, reads as models and as frames."""
+"""Generation: bulk inserts with COPY, reads as models or frames."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ import pandas as pd
 from .engine import partitions
 from .engine.binary_copy import Type, decode_in_blocks, encode
 from .engine.columns import frame_of
-from .engine.generation_frames import GENERATION, READINGS, Readings, readings
+from .engine.generation_frames import GENERATION, READINGS, Readings, parse_readings
 from .engine.inputs import as_integer, as_uuids, window
 from .engine.query_connection import QueryConnection
 from .engine.rows import decoded_models
 from .engine.session import Session
 from .errors import Duplicate, InvalidInput
-from .models import Generation, GenerationSum, InsertResult
+from .models import Generation, GenerationSum, InsertResult, SumBy
 
-__all__ = ["GenerationReadings", "OnConflict", "SumBy"]
+__all__ = ["GenerationOnConflict", "GenerationReadings"]
 
-OnConflict = Literal["ignore", "update", "error"]
-SumBy = Literal["total", "dno", "gsp"]
+GenerationOnConflict = Literal["ignore", "update", "error"]
 
 _STAGED: dict[str, Type] = {**READINGS, "position": "bigint"}
-_PROBED_SITES = 64  # rows that are sent again mostly are of all sites; asking for each of thousands outlasts the COPY
-_BLOCK_ROWS = 16_384  # decoded at a time, while the next ones arrive
+_PROBED_SITES = 64  # repeated rows mostly concern all sites; looking up thousands of sites takes longer than the COPY
+_BLOCK_ROWS = 16_384  # decoded together, while the next rows arrive
 _KEEP = {"ignore": "first", "update": "last", "error": "none"}
 
 
 class GenerationReadings:
-    """`repo.generation`: the measured power of sites, in kW."""
+    """`repo.generation`: the measured power of sites, in kW.
+
+    A window selects the readings with `start_utc <= reading.start_utc < end_utc`. Naive times are taken as UTC.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -44,40 +46,43 @@ class GenerationReadings:
         self,
         frames: pd.DataFrame | Iterable[pd.DataFrame],
         *,
-        on_conflict: OnConflict = "ignore",
+        on_conflict: GenerationOnConflict = "ignore",
         interval: timedelta = timedelta(minutes=5),
         progress: Callable[[int], object] | None = None,
     ) -> InsertResult:
-        """Store readings, all of them or none, and make the month partitions that they need.
+        """Store readings, all or none, and create the month partitions that they need.
 
         Args:
-            frames: a frame, or an iterable of frames that are stored one after the other in one transaction, so that
-                memory holds one at a time. Columns: `site_uuid` (UUID or text), `start_utc` (naive times mean UTC),
-                `power_kw` or `generation_power_kw` (finite), optionally `end_utc`; others are passed over. The order
-                of rows does not matter; but two calls at once that send the same keys in frames of opposite order may
-                deadlock, and then one of them fails, with nothing of it stored.
-            on_conflict: what happens to a reading whose site and start are stored, or given, already. `ignore`: the
-                first one stays. `update`: the last one given replaces power and end where they differ, and
-                `created_utc` becomes now. `error`: nothing is written.
-            interval: how long a reading lasts where its frame has no `end_utc`.
-            progress: called after every frame with the number of rows so far.
+            frames: a frame, or an iterable of frames that are stored one after another in one transaction, so that
+                only one of them needs to be in memory. The columns are `site_uuid` (UUID or text), `start_utc` (naive
+                times are UTC), `power_kw` or `generation_power_kw` (finite) and, optionally, `end_utc`. `insert`
+                ignores other columns and the index. The order of rows does not matter. Two concurrent calls that
+                send frames with the same keys in opposite order can deadlock; then one of them fails, and nothing of
+                it is stored.
+            on_conflict: what to do with a reading whose site and start are already stored, or occur earlier in the
+                input. `ignore` keeps the first reading. `update` stores the power and end of the last one and sets
+                `created_utc` to now, if they differ. `error` raises `Duplicate`.
+            interval: the duration of readings in a frame without `end_utc`.
+            progress: called after each frame with the number of rows so far.
 
         Returns:
-            how many rows were inserted, updated and skipped: together as many as were given.
+            the number of rows inserted, updated and skipped; the sum is the number of rows in the input.
 
         Raises:
-            InvalidInput: a frame that cannot be stored; names frame, column and rows. Nothing is written.
-            MissingReference: a site does not exist. Nothing is written.
-            Duplicate: with `error`, a reading is stored already. Nothing is written.
+            InvalidInput: a frame or an argument is invalid; names the frame, column and rows.
+            MissingReference: a site does not exist.
+            Duplicate: `on_conflict` is `error` and a reading is already stored or occurs twice.
+
+        If an error is raised, nothing is stored.
         """
-        if on_conflict not in get_args(OnConflict):
-            raise InvalidInput(f"ignore, update or error, not {on_conflict!r}", column="on_conflict")
+        if on_conflict not in get_args(GenerationOnConflict):
+            raise InvalidInput(f"must be 'ignore', 'update' or 'error', got {on_conflict!r}", column="on_conflict")
         if not isinstance(interval, timedelta) or not interval > timedelta(0):
-            raise InvalidInput(f"a timedelta above zero is wanted, not {interval!r}", column="interval")
-        if interval % timedelta(microseconds=1):  # of pandas
-            raise InvalidInput(f"whole microseconds are wanted, not {interval!r}", column="interval")
+            raise InvalidInput(f"must be a timedelta greater than zero, got {interval!r}", column="interval")
+        if interval % timedelta(microseconds=1):  # pandas timedeltas have nanoseconds
+            raise InvalidInput(f"must be a whole number of microseconds, got {interval!r}", column="interval")
         if not isinstance(frames, Iterable):
-            raise InvalidInput(f"a pandas DataFrame, or an iterable of them, is wanted, not {type(frames).__name__}")
+            raise InvalidInput(f"must be a pandas DataFrame or an iterable of them, got {type(frames).__name__}")
         alone = isinstance(frames, pd.DataFrame)
         several = [frames] if isinstance(frames, pd.DataFrame) else frames
         checked = _checked(several, interval, _KEEP[on_conflict], numbered=not alone)
@@ -87,7 +92,7 @@ class GenerationReadings:
         return self._insert_several(checked, on_conflict, progress)
 
     def _insert_one(
-        self, part: Readings, on_conflict: OnConflict, progress: Callable[[int], object] | None
+        self, part: Readings, on_conflict: GenerationOnConflict, progress: Callable[[int], object] | None
     ) -> InsertResult:
         def attempt(conn: QueryConnection, *, straight: bool) -> InsertResult:
             with conn.transaction():
@@ -103,7 +108,7 @@ class GenerationReadings:
             except Duplicate:
                 if on_conflict == "error":
                     raise
-                return attempt(conn, straight=False)  # another writer was there between the look and the write
+                return attempt(conn, straight=False)  # a concurrent transaction inserted a reading after the probe
 
         def work(conn: QueryConnection) -> InsertResult:
             return partitions.write(self._session, conn, "generation", part.months(), lambda: attempts(conn))
@@ -112,7 +117,7 @@ class GenerationReadings:
             return self._session.run_in_steps("bulk", work)
 
     def _insert_several(
-        self, parts: Iterator[Readings], on_conflict: OnConflict, progress: Callable[[int], object] | None
+        self, parts: Iterator[Readings], on_conflict: GenerationOnConflict, progress: Callable[[int], object] | None
     ) -> InsertResult:
         with self._session.staging("generation"):
             first = next(parts, None)
@@ -137,14 +142,14 @@ class GenerationReadings:
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
     ) -> list[Generation]:
-        """The readings with `start_utc <= reading.start_utc < end_utc`, by site and start.
+        """Return readings as models, ordered by site and start.
 
         Args:
-            site_uuids: the sites; None: all of them, an empty list: none.
-            start_utc: None: from the first reading on.
-            end_utc: None: up to the last reading.
+            site_uuids: the sites. None selects all sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
         """
-        name, parameters = _asked(site_uuids, start_utc, end_utc)
+        name, parameters = _read_query(site_uuids, start_utc, end_utc)
         return self._session.run("bulk", lambda conn: _models(conn, name, **parameters))
 
     def read_frame(
@@ -154,13 +159,18 @@ class GenerationReadings:
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
     ) -> pd.DataFrame:
-        """The same as a frame, many times faster.
+        """Return readings as a frame, ordered by site and start. Many times faster than `read`.
+
+        Args:
+            site_uuids: the sites. None selects all sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
 
         Returns:
-            `site_uuid` (object: UUID), `start_utc`, `end_utc`, `generation_power_kw` (float64) and `created_utc`; the
-            times are `datetime64[us, UTC]`. It can be inserted as it is.
+            a frame with the columns `site_uuid` (object, UUID), `start_utc`, `end_utc` (`datetime64[us, UTC]`),
+            `generation_power_kw` (float64) and `created_utc` (`datetime64[us, UTC]`). `insert` accepts it.
         """
-        name, parameters = _asked(site_uuids, start_utc, end_utc)
+        name, parameters = _read_query(site_uuids, start_utc, end_utc)
 
         def work(conn: QueryConnection) -> pd.DataFrame:
             rows = conn.copy_out(name, **parameters)
@@ -176,13 +186,22 @@ class GenerationReadings:
         end_utc: datetime | None = None,
         chunk_rows: int = 100_000,
     ) -> Iterator[pd.DataFrame]:
-        """The same as an iterator of frames of `chunk_rows` rows, the last one shorter; none where there is no row.
+        """Return an iterator of frames like that of `read_frame`, with only one of them in memory.
 
-        Memory holds one at a time. The connection is in use, in one transaction, until the iterator ends or is closed.
+        The iterator keeps a connection and its transaction open until it is exhausted or closed.
+
+        Args:
+            site_uuids: the sites. None selects all sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            chunk_rows: the number of rows of each frame; the last one can be shorter.
+
+        Raises:
+            InvalidInput: an argument is invalid.
         """
-        name, parameters = _asked(site_uuids, start_utc, end_utc)
+        name, parameters = _read_query(site_uuids, start_utc, end_utc)
         if as_integer(chunk_rows, "chunk_rows") < 1:
-            raise InvalidInput(f"at least one row, not {chunk_rows}", column="chunk_rows")
+            raise InvalidInput(f"must be at least 1, got {chunk_rows}", column="chunk_rows")
 
         def frames(conn: QueryConnection) -> Iterator[pd.DataFrame]:
             for block in decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), chunk_rows):
@@ -197,11 +216,18 @@ class GenerationReadings:
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
     ) -> list[Generation]:
-        """The readings of the sites that the users may see, each once; None: the readings of all sites."""
+        """Return the readings of the sites that users can see, each reading once, ordered by site and start.
+
+        Args:
+            user_uuids: the users. None selects the readings of all sites, an empty list none. UUIDs of nonexistent
+                users are ignored.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+        """
         if user_uuids is None:
             return self.read(None, start_utc=start_utc, end_utc=end_utc)
-        asked = {"user_uuids": as_uuids(user_uuids, "user_uuids"), **window(start_utc, end_utc)}
-        return self._session.run("bulk", lambda conn: _models(conn, "generation/read_for_users", **asked))
+        parameters: dict[str, Any] = {"user_uuids": as_uuids(user_uuids, "user_uuids"), **window(start_utc, end_utc)}
+        return self._session.run("bulk", lambda conn: _models(conn, "generation/read_for_users", **parameters))
 
     def sums(
         self,
@@ -211,29 +237,34 @@ class GenerationReadings:
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
     ) -> list[GenerationSum]:
-        """The summed power for each start in a half-open window, by start and name.
+        """Return the total power for each start, ordered by start and name.
 
         Args:
-            by: `total` (one row a start, named "total"), `dno` or `gsp`: sites without one sum under the name None.
-            site_uuids: the sites; None: all of them, an empty list: none.
-            start_utc: None: from the first reading on.
-            end_utc: None: up to the last reading.
+            by: `total` sums all sites, under the name "total". `dno` and `gsp` sum the sites of each DNO or GSP; sites
+                without one are summed under the name None.
+            site_uuids: the sites. None selects all sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
 
         Raises:
-            InvalidInput: `by` is none of the three.
+            InvalidInput: an argument is invalid.
         """
         if by not in get_args(SumBy):
-            raise InvalidInput(f"total, dno or gsp, not {by!r}", column="by")
-        asked = {"by": by, **window(start_utc, end_utc)}
+            raise InvalidInput(f"must be 'total', 'dno' or 'gsp', got {by!r}", column="by")
+        parameters: dict[str, Any] = {"by": by, **window(start_utc, end_utc)}
         if site_uuids is None:
             return self._session.run(
-                "bulk", lambda conn: conn.rows(GenerationSum, "generation/sums_all_sites", **asked)
+                "bulk", lambda conn: conn.rows(GenerationSum, "generation/sums_all_sites", **parameters)
             )
-        asked["site_uuids"] = as_uuids(site_uuids, "site_uuids")
-        return self._session.run("bulk", lambda conn: conn.rows(GenerationSum, "generation/sums", **asked))
+        parameters["site_uuids"] = as_uuids(site_uuids, "site_uuids")
+        return self._session.run("bulk", lambda conn: conn.rows(GenerationSum, "generation/sums", **parameters))
 
     def latest(self, site_uuids: Iterable[UUID | str] | None = None) -> dict[UUID, Generation]:
-        """The last reading of each site that has one; None: of all sites that there are."""
+        """Return the last reading of each site. Sites without readings are left out.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+        """
         if site_uuids is None:
             rows = self._session.run("read", lambda conn: conn.rows(Generation, "generation/latest_all_sites"))
         else:
@@ -248,14 +279,16 @@ def _models(conn: QueryConnection, name: str, **parameters: Any) -> list[Generat
 
 
 class _Writer:
-    """Writes the parts of one call in its transaction and counts what becomes of their rows.
+    """Write the frames of one call in its transaction and count the rows.
 
-    A part of whose span nothing is stored yet goes straight into the table. Any other goes through the staging table,
-    where the server compares keys. With `update` all parts of a call of several wait there until the end, since which
-    row of a key is the last one is known only then.
+    A frame for a time span without stored readings is copied straight into the table. Other frames are copied into a
+    staging table, where the server compares keys. With `update`, an iterable of frames is staged as a whole, because a
+    later frame can replace a reading of an earlier one.
     """
 
-    def __init__(self, conn: QueryConnection, on_conflict: OnConflict, *, waits: bool, savepoints: bool) -> None:
+    def __init__(
+        self, conn: QueryConnection, on_conflict: GenerationOnConflict, *, waits: bool, savepoints: bool
+    ) -> None:
         self._conn = conn
         self._on_conflict = on_conflict
         self._waits = waits
@@ -304,7 +337,7 @@ class _Writer:
                 raise Duplicate(str(error), constraint_name="generation_pkey") from error.__cause__
             if not self._savepoints:
                 raise
-            return False  # another writer was there between the look and the write
+            return False  # a concurrent transaction inserted a reading after the probe
         return True
 
     def _stage(self, part: Readings) -> None:
@@ -330,10 +363,10 @@ class _Writer:
 
 def _checked(frames: Iterable[pd.DataFrame], interval: timedelta, keep: str, *, numbered: bool) -> Iterator[Readings]:
     for number, frame in enumerate(frames):
-        yield readings(frame, interval, keep=keep, number=number if numbered else None)
+        yield parse_readings(frame, interval, keep=keep, number=number if numbered else None)
 
 
-def _asked(
+def _read_query(
     site_uuids: Iterable[UUID | str] | None, start_utc: datetime | None, end_utc: datetime | None
 ) -> tuple[str, dict[str, Any]]:
     bounds = window(start_utc, end_utc)

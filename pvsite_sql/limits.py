@@ -1,4 +1,4 @@
-"""How long the calls of a repository may take, and wait."""
+"""Timeouts of the calls of a repository."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ __all__ = ["CallLimits", "Kind", "Limits"]
 
 Kind = Literal["read", "write", "bulk", "stream", "transaction"]
 
-_MOST_S = 2_000_000  # PostgreSQL counts milliseconds in 31 bits
+_MOST_S = 2_000_000  # PostgreSQL stores timeouts as milliseconds in a 32-bit integer
 
 
 def _check(limit: float | None, name: str) -> None:
     if limit is not None and (
         isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit <= _MOST_S
     ):
-        raise InvalidInput(f"seconds are wanted, from 0 to {_MOST_S:,}, not {limit!r}", column=name)
+        raise InvalidInput(f"must be a number of seconds from 0 to {_MOST_S:,}, got {limit!r}", column=name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallLimits:
-    """The limits of one kind of call, in seconds. None leaves what the server or the connection has; 0 is no limit.
+    """The timeouts of one kind of call, in seconds. None keeps the setting of the connection; 0 means no timeout.
 
     Attributes:
-        statement_s: how long a statement may run (`statement_timeout`).
-        lock_s: how long it may wait for a lock (`lock_timeout`).
-        idle_s: how long the transaction may stand still between two statements before the server ends it
-            (`idle_in_transaction_session_timeout`).
+        statement_s: the longest time that a statement can run (`statement_timeout`).
+        lock_s: the longest time that a statement can wait for a lock (`lock_timeout`).
+        idle_s: the longest time that the transaction can be idle between two statements. Then the server ends the
+            session (`idle_in_transaction_session_timeout`).
 
     Raises:
-        InvalidInput: a limit that is no number of seconds.
+        InvalidInput: a limit is not a number of seconds.
     """
 
     statement_s: float | None = None
@@ -45,13 +45,13 @@ class CallLimits:
             _check(getattr(self, each.name), each.name)
 
     def parameters(self) -> dict[str, int]:
-        """Whole milliseconds; -1 for None."""
-        given = {
+        """Return the timeouts as query parameters, in whole milliseconds; -1 stands for None."""
+        limits = {
             "statement_timeout_ms": self.statement_s,
             "lock_timeout_ms": self.lock_s,
             "idle_timeout_ms": self.idle_s,
         }
-        return {name: -1 if limit is None else math.ceil(limit * 1000) for name, limit in given.items()}
+        return {name: -1 if limit is None else math.ceil(limit * 1000) for name, limit in limits.items()}
 
 
 _DEFAULTS: dict[Kind, CallLimits] = {
@@ -65,22 +65,22 @@ _DEFAULTS: dict[Kind, CallLimits] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits of a repository's calls.
+    """The timeouts of a repository, for each kind of call.
 
-    The defaults fill in what the server, the role and the connection leave without a limit. A `CallLimits` that is
-    given takes the place of all three.
+    None stands for the package's defaults. They apply only if the server, the role and the connection set no timeout.
+    A `CallLimits` object overrides all three.
 
     Attributes:
-        connect_s: how long a connection may take to be made, unless the conninfo or PGCONNECT_TIMEOUT says it; at least
-            2, as libpq has it; 0 is no limit.
-        read: questions with short answers, and lists of sites, users and the like.
+        connect_s: the longest time to establish a connection, in seconds, unless the conninfo or PGCONNECT_TIMEOUT sets
+            it. libpq raises 1 to 2. 0 means no timeout.
+        read: reads with small results, and lists of sites, users and so on.
         write: calls that write a few rows.
-        bulk: inserts of frames (each statement of them), and reads that may be of millions of rows.
-        stream: `generation.read_frames`, whose statement runs for as long as its caller takes.
+        bulk: inserts of frames, for each of their statements, and reads that can return millions of rows.
+        stream: `generation.read_frames`, whose statement lasts until the caller has read the last frame.
         transaction: all calls inside `Repository.transaction`.
 
     Raises:
-        InvalidInput: a limit that is no number of seconds; a kind of calls whose limits are no `CallLimits`.
+        InvalidInput: `connect_s` is not a number of seconds, or another attribute is not a `CallLimits` object.
     """
 
     connect_s: float = 10
@@ -93,14 +93,14 @@ class Limits:
     def __post_init__(self) -> None:
         _check(self.connect_s, "connect_s")
         for kind in get_args(Kind):
-            if not isinstance(given := getattr(self, kind), CallLimits | None):
-                raise InvalidInput(f"CallLimits are wanted, not {given!r}", column=kind)
+            if not isinstance(limits := getattr(self, kind), CallLimits | None):
+                raise InvalidInput(f"must be CallLimits or None, got {limits!r}", column=kind)
 
     def of(self, kind: Kind) -> CallLimits:
-        """The limits of that kind of call."""
-        given: CallLimits | None = getattr(self, kind)
-        return _DEFAULTS[kind] if given is None else given
+        """Return the limits of a kind of call."""
+        limits: CallLimits | None = getattr(self, kind)
+        return _DEFAULTS[kind] if limits is None else limits
 
     def is_default(self, kind: Kind) -> bool:
-        """Whether they are the package's own."""
+        """Return whether a kind of call has the package's default limits."""
         return getattr(self, kind) is None

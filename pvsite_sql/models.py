@@ -1,8 +1,8 @@
-"""The rows of the tables and the results of calls, as frozen Pydantic models: power in kW, times aware and in UTC."""
+"""Table rows and results as frozen Pydantic models. Power is in kW; times are aware and in UTC."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,13 +28,15 @@ __all__ = [
     "User",
 ]
 
+SumBy = Literal["total", "dno", "gsp"]
+
 
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Client(_Row):
-    """A company or person that hands in sites."""
+    """A company or person that owns sites."""
 
     client_uuid: UUID
     client_name: str
@@ -42,7 +44,7 @@ class Client(_Row):
 
 
 class SiteGroup(_Row):
-    """A group of sites; every user is in one and sees its sites."""
+    """A group of sites. Each user belongs to one group and can see its sites."""
 
     site_group_uuid: UUID
     site_group_name: str
@@ -51,7 +53,7 @@ class SiteGroup(_Row):
 
 
 class User(_Row):
-    """A user, in one site group."""
+    """A user, who belongs to one site group."""
 
     user_uuid: UUID
     email: str
@@ -60,7 +62,7 @@ class User(_Row):
 
 
 class Site(_Row):
-    """A site; None means that a property is not known. Angles are in degrees, capacities in kW."""
+    """A site. None means unknown. Angles are in degrees, capacities in kW."""
 
     site_uuid: UUID
     client_uuid: UUID | None
@@ -84,16 +86,16 @@ class Site(_Row):
 
 
 class SiteChange(_Row):
-    """A change of a site: who made what of it, and when.
+    """A change of a site: what was changed, when and by whom.
 
     Attributes:
-        changed_utc: when it was made, before its commit; of a baseline, when the site was created.
-        change_id: orders the changes of a site that have the same time.
-        operation: insert, update or delete; baseline is what a site was that was there before its history.
-        old_row: the row before, with the columns that `sites` had then; None if there was none.
-        new_row: the row after; None if there is none.
-        actor: who made it, as the program says: `Repository(..., actor=...)`.
-        database_user: who made it, as the server knows: the user that logged in.
+        changed_utc: when the row was changed, before the commit. For a baseline: when the site was created.
+        change_id: the order of changes of a site at the same time.
+        operation: `insert`, `update` or `delete`. `baseline` is the state of a site that is older than its history.
+        old_row: the row before the change, with the columns of `sites` at that time; None for an insert or a baseline.
+        new_row: the row after the change; None for a delete.
+        actor: who made the change according to the program, see `Repository(..., actor=...)`.
+        database_user: the database user that was logged in.
     """
 
     site_uuid: UUID
@@ -115,7 +117,7 @@ class Inverter(_Row):
 
 
 class Status(_Row):
-    """A message on the state of the service."""
+    """A message about the state of the service."""
 
     status_uuid: UUID
     status: str
@@ -124,7 +126,7 @@ class Status(_Row):
 
 
 class ApiRequest(_Row):
-    """A request to the API; `user_uuid` is None where nobody was logged in or the user was deleted since."""
+    """A request to the API. `user_uuid` is None if no user was logged in, or if the user has been deleted."""
 
     uuid: UUID
     url: str
@@ -133,7 +135,7 @@ class ApiRequest(_Row):
 
 
 class MlModel(_Row):
-    """A forecasting model of one version; the version is empty where it came without one."""
+    """A version of a forecasting model. The version is an empty string for a model without one."""
 
     ml_model_uuid: UUID
     name: str
@@ -143,7 +145,7 @@ class MlModel(_Row):
 
 
 class Generation(_Row):
-    """A reading: the mean power of a site over `start_utc` (included) to `end_utc` (not included)."""
+    """A reading: the mean power of a site from `start_utc` (inclusive) to `end_utc` (exclusive)."""
 
     site_uuid: UUID
     start_utc: AwareDatetime
@@ -153,7 +155,7 @@ class Generation(_Row):
 
 
 class GenerationSum(_Row):
-    """The summed power of the readings that begin at `start_utc`; `name` is None for sites without a DNO or GSP."""
+    """The total power of the readings that start at `start_utc`. `name` is None for sites without a DNO or GSP."""
 
     start_utc: AwareDatetime
     power_kw: float
@@ -161,11 +163,11 @@ class GenerationSum(_Row):
 
 
 class Forecast(_Row):
-    """A forecast, whole.
+    """A forecast with all its values.
 
-    Value i (from 0) covers `start_utc + i * resolution` (included) up to `+ (i + 1) * resolution` (not included), None
-    where the forecast has no value for that slot. `probabilistic_kw` has a list for each of `probabilistic_levels`,
-    such as p10, with a value for each slot.
+    Slot i (from 0) lasts from `start_utc + i * resolution` (inclusive) to `start_utc + (i + 1) * resolution`
+    (exclusive). `power_kw` has one value per slot, None for a slot without a value. `probabilistic_kw` has one list per
+    level in `probabilistic_levels`, such as "p10", with one value per slot.
     """
 
     forecast_uuid: UUID
@@ -183,9 +185,9 @@ class Forecast(_Row):
 
 
 class ForecastValue(_Row):
-    """A value of a forecast: the mean power over `start_utc` (included) to `end_utc` (not included).
+    """A value of a forecast: the mean power from `start_utc` (inclusive) to `end_utc` (exclusive).
 
-    `timestamp_utc` and `created_utc` are the forecast's; `probabilistic_values` are in kW, such as {"p10": 1.2}.
+    `timestamp_utc` and `created_utc` belong to the forecast. `probabilistic_values` are in kW, such as {"p10": 1.2}.
     """
 
     start_utc: AwareDatetime
@@ -199,7 +201,7 @@ class ForecastValue(_Row):
 
 
 class ForecastValueSum(_Row):
-    """The summed power of the values that begin at `start_utc`; `name` is None for sites without a DNO or GSP."""
+    """The total power of the values that start at `start_utc`. `name` is None for sites without a DNO or GSP."""
 
     start_utc: AwareDatetime
     power_kw: float
@@ -207,12 +209,13 @@ class ForecastValueSum(_Row):
 
 
 class InsertResult(_Row):
-    """What became of the rows (of `forecasts`: the forecasts) given; the three add up to their number.
+    """The number of readings or forecasts that an `insert` wrote or skipped. The sum is the number in the input.
 
     Attributes:
-        inserted: new ones.
-        updated: ones whose stored values were replaced.
-        skipped: ones that changed nothing: equal to what was stored, refused in its favour, or superseded in the call.
+        inserted: new readings or forecasts.
+        updated: stored ones that were replaced by different values.
+        skipped: ones that changed nothing: they equal the stored one, the stored one was kept, or a later one in the
+            same call replaced them.
     """
 
     inserted: int = 0
@@ -224,10 +227,10 @@ _Degrees = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class LatitudeLongitudeLimits(_Row):
-    """A box on the map in degrees, its edges included.
+    """A rectangle on the map, in degrees, including its edges.
 
     Raises:
-        InvalidInput: an edge is no finite number, or a minimum lies above its maximum.
+        InvalidInput: a limit is not a finite number, or a minimum is greater than its maximum.
     """
 
     latitude_min: _Degrees = -90
@@ -253,7 +256,7 @@ class LatitudeLongitudeLimits(_Row):
             raise InvalidInput(reason, column=str(first["loc"][0]) if first["loc"] else None) from None
 
     @model_validator(mode="after")
-    def _min_below_max(self) -> LatitudeLongitudeLimits:
+    def _check_order(self) -> LatitudeLongitudeLimits:
         if self.latitude_min > self.latitude_max or self.longitude_min > self.longitude_max:
-            raise ValueError("a minimum lies above its maximum")
+            raise ValueError("a minimum is greater than its maximum")
         return self

@@ -162,9 +162,9 @@ def with_header(flags: int, extension: bytes) -> Callable[[bytes], bytes]:
         (with_header(1 << 16, b""), "flags 0x10000"),
         (with_header(-(2**31), b""), "flags"),
         (lambda s: s[:15] + struct.pack("!i", -4) + s[19:], "an extension of -4 bytes"),
-        (lambda s: s[:15] + struct.pack("!i", 2**31 - 1) + s[19:], "cut short"),
-        (lambda s: s + b"\xff\xff", "cut short"),
-        (lambda s: s[:-2] + b"\x00\x00", "cut short"),
+        (lambda s: s[:15] + struct.pack("!i", 2**31 - 1) + s[19:], "truncated"),
+        (lambda s: s + b"\xff\xff", "truncated"),
+        (lambda s: s[:-2] + b"\x00\x00", "truncated"),
     ],
 )
 def test_foreign_streams_are_refused(change, message):
@@ -179,17 +179,17 @@ def test_a_header_extension_is_passed_over():
 @pytest.mark.parametrize(
     ("types", "query", "message"),
     [
-        ({"a": "integer"}, "SELECT 1::bigint", "cut short, or whose rows have other types"),
-        ({"a": "integer", "b": "bigint"}, "SELECT 1::bigint, 2::integer", "a is NULL or of another type"),
-        ({"a": "bigint", "b": "integer"}, "SELECT 1::bigint", "cut short"),
+        ({"a": "integer"}, "SELECT 1::bigint", "truncated, or its rows have other types"),
+        ({"a": "integer", "b": "bigint"}, "SELECT 1::bigint, 2::integer", "a: NULL or of another type"),
+        ({"a": "bigint", "b": "integer"}, "SELECT 1::bigint", "truncated"),
         ({"a": "integer", "b": "integer"}, "SELECT repeat('x', 12)", "do not have 2 fields"),
-        ({"a": "bigint"}, "SELECT NULL::bigint", "cut short"),
-        ({"a": "integer", "b": "integer"}, "VALUES (1, 2), (NULL, 2), (1, 2)", "cut short"),
-        ({"a": "integer", "b": "integer"}, "VALUES (1, NULL::bigint), (NULL, 2)", "cut short"),
-        ({"a": "integer", "b": "integer"}, "SELECT NULL::integer, 2::bigint", "a is NULL or of another type"),
+        ({"a": "bigint"}, "SELECT NULL::bigint", "truncated"),
+        ({"a": "integer", "b": "integer"}, "VALUES (1, 2), (NULL, 2), (1, 2)", "truncated"),
+        ({"a": "integer", "b": "integer"}, "VALUES (1, NULL::bigint), (NULL, 2)", "truncated"),
+        ({"a": "integer", "b": "integer"}, "SELECT NULL::integer, 2::bigint", "a: NULL or of another type"),
         ({"a": "uuid"}, "SELECT 'text of 16 bytes'::text", None),
         ({"a": "bigint", "b": "null"}, "SELECT 1::bigint, 2::bigint WHERE FALSE", None),
-        ({"a": "null"}, "SELECT ''::text", "a is NULL or of another type"),
+        ({"a": "null"}, "SELECT ''::text", "a: NULL or of another type"),
     ],
 )
 def test_rows_of_other_types_and_nulls_are_refused(database, types, query, message):

@@ -245,8 +245,8 @@ def ends(offset: str) -> Change:
 NONE, ALL, MOST, LAST = range(0), range(ROWS), range(1, ROWS), range(ROWS - 1, ROWS)
 NAIVE = "M8[us]"
 POWER, START, SITE, END = "power_kw", "start_utc", "site_uuid", "end_utc"
-NO_POWER, OUTSIDE = "no value (NaN or NULL)", "a time outside of 1970 to 2100"
-BEYOND, FRACTION = "a number that double precision cannot hold", "a time with a fraction of a microsecond"
+NO_POWER, OUTSIDE = "no value (NaN or NULL)", "must be between 1970-01-01 and 2100-01-01 UTC"
+BEYOND, FRACTION = "must be a number that fits double precision", "must not have a fraction of a microsecond"
 
 BAD: dict[str, tuple[Change, str | None, range, str]] = {
     # name: (what is done to a good frame, the column and the rows that the error names, its reason)
@@ -262,102 +262,107 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
     "sNaN, Decimal": (cells_at(POWER, ALL, decimal.Decimal("sNaN")), POWER, ALL, BEYOND),
     "null, category": (cells_at(POWER, LAST, None, "category"), POWER, LAST, NO_POWER),
     "null, category of int": (lambda f: f.assign(power_kw=pd.Categorical([*range(7), None])), POWER, LAST, NO_POWER),
-    "inf": (cells_at(POWER, MOST, np.inf, float), POWER, MOST, "not a finite number"),
-    "-inf": (cells_at(POWER, LAST, -np.inf, float), POWER, LAST, "not a finite number"),
-    "inf, Decimal": (cells_at(POWER, ALL, decimal.Decimal("1e400")), POWER, ALL, "not a finite number"),
+    "inf": (cells_at(POWER, MOST, np.inf, float), POWER, MOST, "must be finite"),
+    "-inf": (cells_at(POWER, LAST, -np.inf, float), POWER, LAST, "must be finite"),
+    "inf, Decimal": (cells_at(POWER, ALL, decimal.Decimal("1e400")), POWER, ALL, "must be finite"),
     "an integer of 400 digits": (cells_at(POWER, LAST, 10**400), POWER, LAST, BEYOND),
     "an integer that would be rounded": (
         lambda f: f.assign(power_kw=np.array([0] * 7 + [2**53 + 1])),
         POWER,
         LAST,
-        "an integer too large for double precision",
+        "integers must be smaller than 2**53 to be stored exactly",
     ),
     "power of bool": (
         lambda f: f.assign(power_kw=f.power_kw > 2),
         POWER,
         NONE,
-        "numbers are wanted, not boolean (bool)",
+        "must be numbers, got boolean (dtype bool)",
     ),
     "power of boolean": (
         lambda f: f.assign(power_kw=(f.power_kw > 2).astype("boolean")),
         POWER,
         NONE,
-        "numbers are wanted, not boolean (boolean)",
+        "must be numbers, got boolean (dtype boolean)",
     ),
-    "bool among floats": (cells_at(POWER, LAST, True), POWER, NONE, "numbers are wanted, not mixed (object)"),
+    "bool among floats": (cells_at(POWER, LAST, True), POWER, NONE, "must be numbers, got mixed (dtype object)"),
     "power of text": (
         lambda f: f.assign(power_kw=f.power_kw.astype(str).astype(object)),
         POWER,
         NONE,
-        "numbers are wanted, not string (object)",
+        "must be numbers, got string (dtype object)",
     ),
-    "text among floats": (cells_at(POWER, LAST, "n/a"), POWER, NONE, "numbers are wanted, not mixed (object)"),
+    "text among floats": (cells_at(POWER, LAST, "n/a"), POWER, NONE, "must be numbers, got mixed (dtype object)"),
     "power of bytes": (
         lambda f: f.assign(power_kw=pd.Series([b"1"] * ROWS, dtype=object)),
         POWER,
         NONE,
-        "numbers are wanted, not bytes (object)",
+        "must be numbers, got bytes (dtype object)",
     ),
     "complex": (
         lambda f: f.assign(power_kw=f.power_kw * 1j),
         POWER,
         NONE,
-        "numbers are wanted, not complex (complex128)",
+        "must be numbers, got complex (dtype complex128)",
     ),
     "power of timedelta": (
         lambda f: f.assign(power_kw=pd.to_timedelta(f.power_kw, "s").dt.as_unit("ns")),
         POWER,
         NONE,
-        "numbers are wanted, not timedelta64 (timedelta64[ns])",
+        "must be numbers, got timedelta64 (dtype timedelta64[ns])",
     ),
-    "NaT": (cells_at(START, MOST, pd.NaT, NAIVE), START, MOST, "no time"),
+    "NaT": (cells_at(START, MOST, pd.NaT, NAIVE), START, MOST, "no value"),
     "NaT, object": (cells_at(START, MOST, pd.NaT), START, MOST, "no value"),
     "NaT, np.datetime64": (cells_at(START, LAST, np.datetime64("NaT")), START, LAST, "no value"),
     "None as time": (cells_at(START, LAST, None), START, LAST, "no value"),
-    "null, arrow time": (cells_at(START, LAST, None, pd.ArrowDtype(pa.timestamp("us", "UTC"))), START, LAST, "no time"),
-    "NaT as end": (lambda f: cells_at(END, MOST, pd.NaT, "M8[us, UTC]")(ends("5min")(f)), END, MOST, "no time"),
-    "end is start": (ends("0s"), END, ALL, "not after start_utc"),
-    "end before start": (ends("-1us"), END, ALL, "not after start_utc"),
+    "null, arrow time": (
+        cells_at(START, LAST, None, pd.ArrowDtype(pa.timestamp("us", "UTC"))),
+        START,
+        LAST,
+        "no value",
+    ),
+    "NaT as end": (lambda f: cells_at(END, MOST, pd.NaT, "M8[us, UTC]")(ends("5min")(f)), END, MOST, "no value"),
+    "end is start": (ends("0s"), END, ALL, "must be after start_utc"),
+    "end before start": (ends("-1us"), END, ALL, "must be after start_utc"),
     "one end before its start": (
         lambda f: f.assign(end_utc=f[START].shift(-1, fill_value=f[START][0])),
         END,
         LAST,
-        "not after start_utc",
+        "must be after start_utc",
     ),
-    "times as text": (cells_at(START, ALL, "2024-06-01"), START, ALL, "a time (datetime) is wanted, not '2024-06-01'"),
-    "a text among times": (cells_at(START, LAST, "soon"), START, LAST, "a time (datetime) is wanted, not 'soon'"),
-    "times as numbers": (cells_at(START, ALL, 1717200000, "int64"), START, NONE, "times are wanted, not int64"),
-    "times as numbers, object": (cells_at(START, LAST, 5), START, LAST, "a time (datetime) is wanted, not 5"),
+    "times as text": (cells_at(START, ALL, "2024-06-01"), START, ALL, "must be a datetime, got '2024-06-01'"),
+    "a text among times": (cells_at(START, LAST, "soon"), START, LAST, "must be a datetime, got 'soon'"),
+    "times as numbers": (cells_at(START, ALL, 1717200000, "int64"), START, NONE, "must be datetimes, got dtype int64"),
+    "times as numbers, object": (cells_at(START, LAST, 5), START, LAST, "must be a datetime, got 5"),
     "times as arrow text": (
         cells_at(START, ALL, "x", ARROW_STRING),
         START,
         NONE,
-        "times are wanted, not string[pyarrow]",
+        "must be datetimes, got dtype string[pyarrow]",
     ),
     "dates": (
         cells_at(START, MOST, date(2031, 3, 1)),
         START,
         MOST,
-        "a time (datetime) is wanted, not datetime.date(2031, 3, 1)",
+        "must be a datetime, got datetime.date(2031, 3, 1)",
     ),
     "arrow dates": (
         cells_at(START, ALL, date(2031, 3, 1), pd.ArrowDtype(pa.date32())),
         START,
         NONE,
-        "times are wanted, not date32[day][pyarrow]",
+        "must be datetimes, got dtype date32[day][pyarrow]",
     ),
     "periods": (
         lambda f: f.assign(start_utc=pd.period_range("2031-03", periods=ROWS, freq="D")),
         START,
         NONE,
-        "times are wanted, not period[D]",
+        "must be datetimes, got dtype period[D]",
     ),
-    "ends as numbers": (lambda f: f.assign(end_utc=5), END, NONE, "times are wanted, not int64"),
+    "ends as numbers": (lambda f: f.assign(end_utc=5), END, NONE, "must be datetimes, got dtype int64"),
     "categories that are no times": (
         cells_at(START, ALL, "soon", "category"),
         START,
         ALL,
-        "a time (datetime) is wanted, not 'soon'",
+        "must be a datetime, got 'soon'",
     ),
     "1969": (cells_at(START, LAST, pd.Timestamp("1969-12-31T23:59:59.999999"), NAIVE), START, LAST, OUTSIDE),
     "2100": (cells_at(START, MOST, pd.Timestamp("2100-01-01"), NAIVE), START, MOST, OUTSIDE),
@@ -374,19 +379,19 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
         cells_at(START, LAST, datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))),
         START,
         LAST,
-        "a time outside of the calendar: 0001-01-01 00:00:00+01:00",
+        "must be within the years 1 to 9999 (UTC), got 0001-01-01 00:00:00+01:00",
     ),
     "year 20000": (
         cells_at(START, LAST, np.datetime64("20000-01-01", "s")),
         START,
         LAST,
-        "a time outside of the calendar: 20000-01-01 00:00:00",
+        "must be within the years 1 to 9999 (UTC), got 20000-01-01 00:00:00",
     ),
     "year 2**50": (
         cells_at(START, LAST, np.datetime64(2**50, "Y")),
         START,
         LAST,
-        f"a time outside of the calendar: {np.datetime64(2**50, 'Y')}",
+        f"must be within the years 1 to 9999 (UTC), got {np.datetime64(2**50, 'Y')}",
     ),
     "seconds that overflow": (lambda f: f.assign(start_utc=np.full(ROWS, 2**62, "M8[s]")), START, ALL, OUTSIDE),
     "an end in 2100": (ends("28000D"), END, ALL, OUTSIDE),
@@ -394,7 +399,7 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
         cells_at(START, LAST, pd.Timestamp("2099-12-31T23:55:00.000001"), NAIVE),
         START,
         LAST,
-        "a reading that ends after 2100",
+        "the reading ends after 2100-01-01 UTC",
     ),
     "nanoseconds": (
         cells_at(START, MOST, pd.Timestamp("2031-03-01") + pd.Timedelta(1), "M8[ns]"),
@@ -402,11 +407,16 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
         MOST,
         FRACTION,
     ),
-    "nanoseconds, object": (cells_at(START, LAST, pd.Timestamp("2031-03-01") + pd.Timedelta(1)), START, LAST, FRACTION),
-    "no uuid": (cells_at(SITE, MOST, "site-1"), SITE, MOST, "not a uuid: 'site-1'"),
-    "no uuid, str": (cells_at(SITE, LAST, "", str), SITE, LAST, "not a uuid: ''"),
-    "31 digits": (cells_at(SITE, LAST, "f" * 31), SITE, LAST, f"not a uuid: '{'f' * 31}'"),
-    "a blank for a digit": (cells_at(SITE, LAST, " " + "f" * 31), SITE, LAST, f"not a uuid: ' {'f' * 31}'"),
+    "nanoseconds, object": (
+        cells_at(START, LAST, pd.Timestamp("2031-03-01") + pd.Timedelta(1)),
+        START,
+        LAST,
+        f"{FRACTION}, got 2031-03-01 00:00:00.000000001",
+    ),
+    "no uuid": (cells_at(SITE, MOST, "site-1"), SITE, MOST, "must be a UUID, got 'site-1'"),
+    "no uuid, str": (cells_at(SITE, LAST, "", str), SITE, LAST, "must be a UUID, got ''"),
+    "31 digits": (cells_at(SITE, LAST, "f" * 31), SITE, LAST, f"must be a UUID, got '{'f' * 31}'"),
+    "a blank for a digit": (cells_at(SITE, LAST, " " + "f" * 31), SITE, LAST, f"must be a UUID, got ' {'f' * 31}'"),
     "None as site": (cells_at(SITE, MOST, None), SITE, MOST, "no value"),
     "NaN as site": (cells_at(SITE, LAST, np.nan), SITE, LAST, "no value"),
     "null as site": (
@@ -416,20 +426,20 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
         "no value",
     ),
     "null as category": (cells_at(SITE, LAST, None, "category"), SITE, LAST, "no value"),
-    "numbers as sites": (cells_at(SITE, ALL, 7, "int64"), SITE, ALL, "not a uuid: 7"),
-    "a number as site": (cells_at(SITE, LAST, 7), SITE, LAST, "not a uuid: 7"),
-    "bytes as sites": (cells_at(SITE, ALL, b"0123456789abcdef"), SITE, ALL, "not a uuid: b'0123456789abcdef'"),
+    "numbers as sites": (cells_at(SITE, ALL, 7, "int64"), SITE, ALL, "must be a UUID, got 7"),
+    "a number as site": (cells_at(SITE, LAST, 7), SITE, LAST, "must be a UUID, got 7"),
+    "bytes as sites": (cells_at(SITE, ALL, b"0123456789abcdef"), SITE, ALL, "must be a UUID, got b'0123456789abcdef'"),
     "lists as sites": (
         lambda f: f.assign(site_uuid=[[1]] * ROWS),
         SITE,
         NONE,
-        "cells that are no single value: unhashable type: 'list'",
+        "cells must be single values: unhashable type: 'list'",
     ),
     "structs as sites": (
         cells_at(SITE, ALL, {"a": 1}, pd.ArrowDtype(pa.struct([("a", pa.int64())]))),
         SITE,
         NONE,
-        "cells that are no single value: unhashable type: 'dict'",
+        "cells must be single values: unhashable type: 'dict'",
     ),
     "no power_kw": (renamed(SITE, START, "power"), POWER, NONE, "the column is missing"),
     "no start_utc": (renamed(SITE, "start", POWER), START, NONE, "the column is missing"),
@@ -440,7 +450,7 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
         lambda f: f.assign(generation_power_kw=f.power_kw),
         POWER,
         NONE,
-        "both power_kw and generation_power_kw are given",
+        "the frame must not have both power_kw and generation_power_kw",
     ),
     "power_kw twice": (lambda f: f[[SITE, START, POWER, POWER]], POWER, NONE, "2 columns have this name"),
     "site_uuid three times": (lambda f: f[[SITE, SITE, START, POWER, SITE]], SITE, NONE, "3 columns have this name"),
@@ -449,13 +459,13 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
         lambda f: pd.concat({"a": f}, axis=1),
         SITE,
         NONE,
-        "the frame's columns have more than one level",
+        "the frame must not have a MultiIndex as its columns",
     ),
     "columns of two levels, swapped": (
         lambda f: pd.concat({"a": f}, axis=1).swaplevel(axis=1),
         SITE,
         NONE,
-        "the frame's columns have more than one level",
+        "the frame must not have a MultiIndex as its columns",
     ),
 }
 
@@ -485,12 +495,12 @@ def test_refuses_what_cannot_be_stored_and_says_where(repo, frame, change, colum
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (None, "a pandas DataFrame, or an iterable of them, is wanted, not NoneType"),
-        (5, "a pandas DataFrame, or an iterable of them, is wanted, not int"),
-        ("frame", "frame 0: a pandas DataFrame is wanted, not str"),
-        ([None], "frame 0: a pandas DataFrame is wanted, not NoneType"),
-        ({"site_uuid": [1]}, "frame 0: a pandas DataFrame is wanted, not str"),
-        (pd.Series([1.0]), "frame 0: a pandas DataFrame is wanted, not float"),
+        (None, "must be a pandas DataFrame or an iterable of them, got NoneType"),
+        (5, "must be a pandas DataFrame or an iterable of them, got int"),
+        ("frame", "frame 0: must be a pandas DataFrame, got str"),
+        ([None], "frame 0: must be a pandas DataFrame, got NoneType"),
+        ({"site_uuid": [1]}, "frame 0: must be a pandas DataFrame, got str"),
+        (pd.Series([1.0]), "frame 0: must be a pandas DataFrame, got float"),
     ],
     ids=str,
 )
@@ -501,7 +511,7 @@ def test_refuses_what_is_no_frame(repo, frames, message):
 
 
 def test_refuses_an_iterator_one_of_whose_items_is_no_frame(repo, frame):
-    with pytest.raises(InvalidInput, match="frame 1: a pandas DataFrame is wanted, not list"):
+    with pytest.raises(InvalidInput, match="frame 1: must be a pandas DataFrame, got list"):
         repo.generation.insert(iter([frame, [frame]]))
     nothing_came_of_it(repo, frame["site_uuid"].unique(), frame)
 
@@ -515,7 +525,7 @@ def test_messages_read_well(repo, frame):
     assert message(BAD["NaN"][0](frame)) == "power_kw, rows 1, 2, 3, 4, 5 and 2 more: no value (NaN or NULL)"
     assert message([frame, BAD["null, arrow"][0](frame)]) == "frame 1, power_kw, row 7: no value (NaN or NULL)"
     assert message(BAD["no start_utc"][0](frame)) == "start_utc: the column is missing"
-    assert message([BAD["complex"][0](frame)]) == "frame 0, power_kw: numbers are wanted, not complex (complex128)"
+    assert message([BAD["complex"][0](frame)]) == "frame 0, power_kw: must be numbers, got complex (dtype complex128)"
 
 
 def test_rows_are_positions_whatever_the_labels(repo, frame):
@@ -542,5 +552,5 @@ def test_rows_that_repeat_a_key_are_named_where_that_is_an_error(repo, frame):
     bad = pd.concat([frame, frame.iloc[2:4]])
     with pytest.raises(Duplicate) as caught:
         repo.generation.insert(bad, on_conflict="error")
-    assert str(caught.value) == "rows 8, 9: a second row of the same site and start"
+    assert str(caught.value) == "rows 8, 9: the frame has another row with the same site and start"
     nothing_came_of_it(repo, frame["site_uuid"].unique(), frame)

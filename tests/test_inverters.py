@@ -38,7 +38,7 @@ def test_the_site_has_to_exist(repo: Repository, method: str) -> None:
     with pytest.raises(NotFound) as refusal:
         getattr(repo.inverters, method)(site_uuid=unknown)
     assert str(refusal.value) == f"no site {unknown}"
-    with pytest.raises(InvalidInput, match="site_uuid: not a uuid: 'roof'"):
+    with pytest.raises(InvalidInput, match="site_uuid: must be a UUID, got 'roof'"):
         getattr(repo.inverters, method)(site_uuid="roof")
 
 

@@ -176,17 +176,20 @@ def test_a_stream_runs_for_as_long_as_its_caller_takes(dsn, site, repo):
 @pytest.mark.parametrize("bad", [-1, float("nan"), float("inf"), "3", True, 3e6, timedelta(seconds=3)])
 @pytest.mark.parametrize("name", ["statement_s", "lock_s", "idle_s"])
 def test_a_limit_is_a_number_of_seconds(name, bad):
-    with pytest.raises(InvalidInput, match=f"^{name}: seconds are wanted"):
+    with pytest.raises(InvalidInput, match=f"^{name}: must be a number of seconds"):
         CallLimits(**{name: bad})
-    with pytest.raises(InvalidInput, match=r"^connect_s: seconds are wanted"):
+    with pytest.raises(InvalidInput, match=r"^connect_s: must be a number of seconds"):
         Limits(connect_s=bad)
 
 
 def test_limits_are_wrong_where_they_are_given(dsn, repo):
     for kind in ("read", "write", "bulk", "stream", "transaction"):
-        with pytest.raises(InvalidInput, match=f"^{kind}: CallLimits are wanted, not 5"):
+        with pytest.raises(InvalidInput, match=f"^{kind}: must be CallLimits or None, got 5"):
             Limits(**{kind: 5})
-    with pytest.raises(InvalidInput, match=r"^transaction: CallLimits are wanted"), repo.transaction(limits=Limits()):
+    with (
+        pytest.raises(InvalidInput, match=r"^transaction: must be CallLimits or None, got"),
+        repo.transaction(limits=Limits()),
+    ):
         pass
     with pytest.raises(InvalidInput, match=r"^limits: must be a Limits object, got CallLimits"):
         Repository(dsn, limits=CallLimits(statement_s=1))

@@ -154,7 +154,7 @@ class TestRetries:
         name = TRANSIENT[sqlstate].__name__
         lines = log()
         assert [line.partition(" after ")[0] for line in lines] == [f"{name} in generation/insert_copy"] * 2
-        assert [line.rpartition(": ")[2] for line in lines] == [f"attempt {n} of 5 follows" for n in (2, 3)]
+        assert [line.rpartition(": ")[2] for line in lines] == [f"retrying, attempt {n} of 5" for n in (2, 3)]
         assert not any("refused" in line for line in lines)
 
     @pytest.mark.parametrize("table", ["sites", "status", "users", "forecasts"])
@@ -258,5 +258,5 @@ def forecast(site_uuid):
 
 @pytest.mark.parametrize("bad", [-1, float("nan"), "200", True])
 def test_a_threshold_is_a_number_of_milliseconds(dsn, bad):
-    with pytest.raises(InvalidInput, match=r"^slow_query_ms: milliseconds are wanted"):
+    with pytest.raises(InvalidInput, match=r"^slow_query_ms: must be a number of milliseconds"):
         Repository(dsn, slow_query_ms=bad)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from .. import load as loads
 from ..engine.inputs import as_uuid
 from ..errors import InvalidInput
-from ..generation import OnConflict
+from ..generation import GenerationOnConflict
 from ..limits import CallLimits, Limits
 from ..load.layout import Ambiguous, Layout, Unit
 from ..repository import Repository
@@ -73,7 +73,7 @@ def load(
     decimal: Annotated[str, typer.Option(metavar="CHARACTER", help="The decimal sign in CSV, . or ,")] = ".",
     encoding: Annotated[str, typer.Option(metavar="NAME", help="Of CSV.")] = "utf-8",
     on_conflict: Annotated[
-        OnConflict,
+        GenerationOnConflict,
         typer.Option(help="Of readings of one site and start: the first one stays, the last one counts, or an error."),
     ] = "ignore",
     each: Annotated[bool, typer.Option("--each", help="Commit after each file; else all files are one whole.")] = False,

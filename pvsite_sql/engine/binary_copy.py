@@ -1,8 +1,8 @@
-"""PostgreSQL's binary COPY format for rows of fixed width, to and from numpy without a loop over rows.
+"""Convert between numpy arrays and PostgreSQL's binary COPY format, without a loop over rows.
 
-The format is that of the PostgreSQL manual's page on COPY, section "Binary Format": an 11-byte signature, flags and
-the length of a header extension; for each row the number of its fields, each with its length before it; -1 as trailer.
-Where every field has a fixed width and none is NULL, a row is one record of a numpy structured array.
+The PostgreSQL manual describes the format on the page of COPY, under "Binary Format": an 11-byte signature, flags and
+the length of a header extension; then for each row the number of fields, and each field after its length; then -1.
+If every field has a fixed width and none is NULL, each row is a record of a numpy structured array.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ _REAL_ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
 
 
 def encode(types: Mapping[str, Type], columns: Mapping[str, npt.NDArray[Any]]) -> Iterator[bytes]:
-    """A binary COPY stream, in chunks of about a megabyte.
+    """Yield a binary COPY stream in chunks of about a megabyte.
 
     Args:
-        types: the fields of a row, in their order, with their PostgreSQL types.
-        columns: their values, all of one length: uuid as `S16`, timestamptz as microseconds since 2000-01-01 UTC.
+        types: the PostgreSQL type of each field, in the order of the fields.
+        columns: an array of values for each field, all of the same length: uuid as `S16`, timestamptz as microseconds
+            since 2000-01-01 UTC.
     """
     record = _record(types)
     rows = len(next(iter(columns.values())))
@@ -70,7 +71,7 @@ def encode(types: Mapping[str, Type], columns: Mapping[str, npt.NDArray[Any]]) -
 
 
 def encode_rows(rows: Iterable[Sequence[bytes | None]]) -> Iterator[bytes]:
-    """A binary COPY stream of rows whose fields are encoded already and may be of any width; None is NULL."""
+    """Yield a binary COPY stream of rows whose fields are already encoded and can have any width. None is NULL."""
     yield _HEADER
     for row in rows:
         parts = [struct.pack("!h", len(row))]
@@ -81,7 +82,7 @@ def encode_rows(rows: Iterable[Sequence[bytes | None]]) -> Iterator[bytes]:
 
 
 def real_array(values: npt.NDArray[np.float32]) -> bytes:
-    """A `real[]` of as many dimensions as `values` has, counted from 1; NaN is NULL."""
+    """Encode a `real[]` with the dimensions of `values` and lower bounds of 1. NaN becomes NULL."""
     null = np.isnan(values).ravel()
     elements = np.empty(values.size, _REAL_ELEMENT)
     elements["length"] = 4
@@ -97,43 +98,43 @@ def real_array(values: npt.NDArray[np.float32]) -> bytes:
 
 
 def text_array(values: Sequence[str]) -> bytes:
-    """A `text[]` of one dimension, without NULLs."""
+    """Encode a one-dimensional `text[]` without NULLs."""
     texts = [value.encode() for value in values]
     elements = b"".join(struct.pack("!i", len(text)) + text for text in texts)
     return struct.pack("!iiIii", 1, 0, _TEXT_OID, len(texts), 1) + elements
 
 
 def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memoryview]) -> npt.NDArray[Any]:
-    """The rows of a binary COPY stream, as a structured array with a field for each of `types`.
+    """Return the rows of a binary COPY stream as a structured array with a field for each of `types`.
 
     Raises:
-        InvalidInput: the stream is cut short, is none, or its rows are not of these types.
+        InvalidInput: the stream is truncated, is not a binary COPY stream, or its rows do not have these types.
     """
     data = _joined(chunks)
     start = _body(data)
     record = _record(types)
     rows, rest = divmod(len(data) - start - len(_TRAILER), record.itemsize)
     if rows < 0 or rest or not data.endswith(_TRAILER):
-        raise InvalidInput("a binary COPY stream that is cut short, or whose rows have other types")
+        raise InvalidInput("the binary COPY stream is truncated, or its rows have other types")
     block = np.frombuffer(data, record, count=rows, offset=start)
     if not (block[" fields"] == len(types)).all():
-        raise InvalidInput(f"a binary COPY stream whose rows do not have {len(types)} fields")
+        raise InvalidInput(f"the rows of the binary COPY stream do not have {len(types)} fields")
     for name in types:
         if not (block[f" {name}"] == (-1 if types[name] == "null" else record[name].itemsize)).all():
-            raise InvalidInput(f"a binary COPY stream in which {name} is NULL or of another type", column=name)
+            raise InvalidInput("NULL or of another type in the binary COPY stream", column=name)
     return block
 
 
 def decode_in_blocks(
     types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memoryview], rows: int
 ) -> Iterator[npt.NDArray[Any]]:
-    """The same in blocks of so many rows, the last one shorter; none where there are no rows.
+    """Yield the same arrays as `decode` in blocks of `rows` rows. The last block can be shorter; none is empty.
 
     Raises:
-        InvalidInput: as `decode`, when the bad place comes.
+        InvalidInput: see `decode`; raised when the iteration reaches the error.
     """
     full = len(_HEADER) + rows * _record(types).itemsize
-    pending = bytearray()  # the header stays at its beginning
+    pending = bytearray()  # always begins with the header
     for chunk in chunks:
         pending += chunk
         while len(pending) >= full + len(_TRAILER):
@@ -146,10 +147,13 @@ def decode_in_blocks(
 def decode_with_tails(
     types: Mapping[str, Type], tail: str, chunks: Iterable[bytes | bytearray | memoryview]
 ) -> tuple[npt.NDArray[Any], list[bytes | None]]:
-    """The rows of a binary COPY stream whose last field, `tail`, has any width: an array of `types`, and the tails.
+    """Return the rows of a binary COPY stream whose last field, `tail`, can have any width.
+
+    Returns:
+        a structured array with a field for each of `types` and `tail` (always NULL), and the encoded values of `tail`.
 
     Raises:
-        InvalidInput: as `decode`.
+        InvalidInput: see `decode`.
     """
     data = _joined(chunks)
     offset = _body(data)
@@ -169,26 +173,26 @@ def decode_with_tails(
         tails.append(bytes(data[offset : offset + length]) if length >= 0 else None)
         offset += max(length, 0)
     if offset != end:
-        raise InvalidInput("a binary COPY stream that is cut short, or whose rows have other types")
+        raise InvalidInput("the binary COPY stream is truncated, or its rows have other types")
     fixed += data[end:]
     return decode(all_types, [fixed]), tails
 
 
 def _joined(chunks: Iterable[bytes | bytearray | memoryview]) -> bytearray:
     data = bytearray()
-    for chunk in chunks:  # a row each: b"".join would gather them all first
+    for chunk in chunks:  # b"".join would keep all chunks until the end
         data += chunk
     return data
 
 
 def _body(data: bytearray) -> int:
-    """Where the rows begin."""
+    """Return the position of the first row."""
     start = len(_HEADER)
     if len(data) < start or not data.startswith(_SIGNATURE):
-        raise InvalidInput("not a binary COPY stream")
+        raise InvalidInput("the data is not a binary COPY stream")
     flags, extension = struct.unpack_from("!ii", data, len(_SIGNATURE))
     if flags or extension < 0:
-        raise InvalidInput(f"a binary COPY stream with flags {flags:#x} and an extension of {extension} bytes")
+        raise InvalidInput(f"the binary COPY stream has unknown flags {flags:#x} or an extension of {extension} bytes")
     return start + int(extension)
 
 

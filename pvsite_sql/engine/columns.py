@@ -1,10 +1,10 @@
-"""Columns of pandas frames, checked and brought into arrays in PostgreSQL's terms, and back."""
+"""Convert columns of pandas frames to arrays of PostgreSQL's types, with checks, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -15,106 +15,122 @@ import pandas as pd
 from ..errors import InvalidInput, PvsiteSqlError
 from .binary_copy import Type, decode, encode_rows
 from .inputs import as_utc, as_uuid
+from .timestamps import UNIX_TO_2000_US, datetime64_of
 
 __all__ = [
     "LAST_US",
-    "SHOWN",
-    "UNIX_TO_2000_US",
+    "ROWS_SHOWN",
     "Array",
-    "cells_of",
     "column_of",
-    "datetime_of",
-    "each_unique",
+    "convert_distinct",
+    "distinct_uuids",
+    "errors_as_invalid_input",
+    "finite_floats",
     "frame_of",
-    "powers",
-    "reading",
-    "refuse",
-    "times",
+    "python_values",
+    "raise_for_rows",
+    "timestamps_us",
     "uuid_objects",
     "uuid_of",
-    "uuids",
 ]
 
 Array = npt.NDArray[Any]
 _Value = TypeVar("_Value")
 
-UNIX_TO_2000_US = 946_684_800_000_000
-LAST_US = 4_102_444_800_000_000  # 2100-01-01, since 1970
-SHOWN = 5  # rows named in an error
+LAST_US = 4_102_444_800_000_000  # from 1970-01-01 to 2100-01-01
+ROWS_SHOWN = 5  # in an error message
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _EXACT_INTEGER = 2**53
-_NO_VALUE_IN_PYTHON = (OverflowError, ValueError)  # of Arrow's dates, times and durations beyond those of datetime
+_OUT_OF_RANGE = (OverflowError, ValueError)  # raised for Arrow's dates, times and durations that datetime cannot hold
 _UTC = "datetime64[us, UTC]"
 
 
 @contextmanager
-def reading(column: str) -> Iterator[None]:
-    """Refuse a column that cannot be read: pandas, Arrow, and cells themselves, raise whatever there is.
+def errors_as_invalid_input(column: str) -> Iterator[None]:
+    """Raise any error inside the block as `InvalidInput`: pandas, Arrow and the cells themselves can raise anything.
 
     Raises:
-        InvalidInput: says what was raised.
+        InvalidInput: names the column and the original error.
     """
     try:
         yield
     except (PvsiteSqlError, MemoryError):
         raise
     except Exception as error:
-        raise InvalidInput(f"cells that cannot be read ({type(error).__name__}: {error})", column=column) from error
+        raise InvalidInput(f"cannot be read ({type(error).__name__}: {error})", column=column) from error
 
 
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """The one column of that name."""
+    """Return the column with this name.
+
+    Raises:
+        InvalidInput: no column has this name, or several have.
+    """
     if frame.columns.nlevels > 1:
-        raise InvalidInput("the frame's columns have more than one level", column=name)
-    found = sum(isinstance(label, str) and label == name for label in frame.columns)
-    if found != 1:
-        raise InvalidInput("the column is missing" if not found else f"{found} columns have this name", column=name)
+        raise InvalidInput("the frame must not have a MultiIndex as its columns", column=name)
+    count = sum(isinstance(label, str) and label == name for label in frame.columns)
+    if count != 1:
+        raise InvalidInput(f"{count} columns have this name" if count else "the column is missing", column=name)
     series: pd.Series[Any] = frame[name]
     return pd.Series(np.asarray(series.array)) if isinstance(series.dtype, pd.SparseDtype) else series
 
 
-def cells_of(series: pd.Series[Any], column: str) -> list[Any]:
-    """The cells as Python's values."""
+def python_values(series: pd.Series[Any], column: str) -> list[Any]:
+    """Return the cells as Python objects.
+
+    Raises:
+        InvalidInput: names the rows whose value Python cannot represent.
+    """
     try:
         return series.tolist()
-    except _NO_VALUE_IN_PYTHON:
-        refuse(np.array([not _has_value(series, row) for row in range(len(series))]), column, "out of Python's range")
+    except _OUT_OF_RANGE:
+        bad = np.array([not _is_readable(series, row) for row in range(len(series))])
+        raise_for_rows(bad, column, "must fit Python's datetime types")
         raise
 
 
-def _has_value(series: pd.Series[Any], row: int) -> bool:
+def _is_readable(series: pd.Series[Any], row: int) -> bool:
     try:
         series.array[row]
-    except _NO_VALUE_IN_PYTHON:
+    except _OUT_OF_RANGE:
         return False
     return True
 
 
-def refuse(bad: Array, column: str, reason: str) -> None:
-    """Refuse the rows for which `bad` is true, naming the first of them.
+def raise_for_rows(bad: Array, column: str, reason: str) -> None:
+    """Raise an error that names the rows for which `bad` is true; do nothing if there are none.
 
     Raises:
-        InvalidInput: there is such a row.
+        InvalidInput: `bad` is true for at least one row.
     """
     if bad.any():
         rows = np.flatnonzero(bad)
-        raise InvalidInput(reason, column=column, rows=rows[:SHOWN].tolist(), count=len(rows), all_rows=rows.tolist())
+        raise InvalidInput(
+            reason, column=column, rows=rows[:ROWS_SHOWN].tolist(), count=len(rows), all_rows=rows.tolist()
+        )
 
 
-def each_unique(
+def convert_distinct(
     series: pd.Series[Any], column: str, convert: Callable[[Any, str], _Value]
 ) -> tuple[npt.NDArray[np.intp], list[_Value]]:
-    """Convert each distinct value once: for each row the position of its value, and the values."""
+    """Convert each distinct value of a column once.
+
+    Returns:
+        for each row the position of its value in the list, and the list of converted values.
+
+    Raises:
+        InvalidInput: cells are empty, or `convert` raises it; names the rows.
+    """
     try:
         try:
             codes, uniques = pd.factorize(series)
             distinct = list(uniques)
-        except (NotImplementedError, *_NO_VALUE_IN_PYTHON):  # the first: of Arrow types without a dictionary
-            codes, uniques = pd.factorize(pd.Series(cells_of(series, column), dtype=object))
+        except (NotImplementedError, *_OUT_OF_RANGE):  # NotImplementedError: some Arrow types
+            codes, uniques = pd.factorize(pd.Series(python_values(series, column), dtype=object))
             distinct = list(uniques)
     except TypeError as error:
-        raise InvalidInput(f"cells that are no single value: {error}", column=column) from None
-    refuse(codes < 0, column, "no value")
+        raise InvalidInput(f"cells must be single values: {error}", column=column) from None
+    raise_for_rows(codes < 0, column, "no value")
     values: list[_Value] = []
     reasons: dict[int, str] = {}
     for position, unique in enumerate(distinct):
@@ -124,19 +140,28 @@ def each_unique(
             reasons[position] = error.reason
     if reasons:
         bad = np.isin(codes, list(reasons))
-        refuse(bad, column, reasons[int(codes[bad.argmax()])])
+        raise_for_rows(bad, column, reasons[int(codes[bad.argmax()])])
     return codes, values
 
 
-def uuids(series: pd.Series[Any], column: str) -> tuple[Array, Array]:
-    """The distinct uuids in PostgreSQL's order, and for each row the position of its own among them."""
-    codes, values = each_unique(series, column, as_uuid)
+def distinct_uuids(series: pd.Series[Any], column: str) -> tuple[Array, Array]:
+    """Return the distinct UUIDs in PostgreSQL's order, and for each row the position of its UUID among them."""
+    codes, values = convert_distinct(series, column, as_uuid)
     distinct, ranks = np.unique(np.array([value.bytes for value in values], "S16"), return_inverse=True)
     return distinct, ranks[codes]
 
 
-def times(series: pd.Series[Any], column: str, *, last: int) -> Array:
-    """Microseconds since 2000-01-01 UTC, for times from 1970 up to `last` (microseconds since 1970)."""
+def timestamps_us(series: pd.Series[Any], column: str, *, last: int) -> Array:
+    """Convert a column of times to microseconds since 2000-01-01 UTC. Naive times are taken as UTC.
+
+    Args:
+        series: the column.
+        column: its name, for errors.
+        last: the latest time allowed, in microseconds since 1970-01-01 UTC. The earliest is 1970-01-01.
+
+    Raises:
+        InvalidInput: a cell is empty, is not a time, is out of range or has a fraction of a microsecond.
+    """
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     if pd.api.types.is_datetime64_any_dtype(series.dtype) and not _is_date(series.dtype):
@@ -145,34 +170,39 @@ def times(series: pd.Series[Any], column: str, *, last: int) -> Array:
         stamps = series.to_numpy() if series.dtype.kind == "M" else series.to_numpy(dtype="M8[ns]")
         if stamps.dtype.kind != "M":
             stamps = stamps.astype("M8[us]")
-        refuse(np.isnat(stamps), column, "no time")
+        raise_for_rows(np.isnat(stamps), column, "no value")
         per_second = _PER_SECOND[np.datetime_data(stamps.dtype)[0]]
         since_1970 = stamps.view("i8")
     elif series.dtype == object or not len(series):
-        codes, moments = each_unique(pd.Series([_resolve_fold(cell) for cell in series], dtype=object), column, _as_utc)
-        stamps = np.array([time.replace(tzinfo=None) for time in moments], "M8[us]")[codes]
+        cells = pd.Series([_resolve_fold(cell) for cell in series], dtype=object)
+        codes, times = convert_distinct(cells, column, _as_utc)
+        stamps = np.array([time.replace(tzinfo=None) for time in times], "M8[us]")[codes]
         per_second, since_1970 = _PER_SECOND["us"], stamps.view("i8")
     else:
-        raise InvalidInput(f"times are wanted, not {series.dtype}", column=column)
+        raise InvalidInput(f"must be datetimes, got dtype {series.dtype}", column=column)
     second = _PER_SECOND["us"]
-    refuse((since_1970 < 0) | (since_1970 > last * per_second // second), column, "a time outside of 1970 to 2100")
+    raise_for_rows(
+        (since_1970 < 0) | (since_1970 > last * per_second // second),
+        column,
+        "must be between 1970-01-01 and 2100-01-01 UTC",
+    )
     if per_second > second:
-        refuse(since_1970 % (per_second // second) != 0, column, "a time with a fraction of a microsecond")
+        raise_for_rows(since_1970 % (per_second // second) != 0, column, "must not have a fraction of a microsecond")
         return since_1970 // (per_second // second) - UNIX_TO_2000_US
     return since_1970 * (second // per_second) - UNIX_TO_2000_US
 
 
 def _is_date(dtype: Any) -> bool:
-    return isinstance(dtype, pd.ArrowDtype) and dtype.type is date  # for pandas these are times too
+    return isinstance(dtype, pd.ArrowDtype) and dtype.type is date  # pandas treats dates as times
 
 
 def _resolve_fold(cell: Any) -> Any:
-    """Of an hour that a clock shows twice, the second: Python takes it for equal to the first one."""
+    """Convert times with fold=1 to UTC: Python compares them equal to the same time with fold=0."""
     if not (isinstance(cell, datetime) and cell.fold):
         return cell
     try:
         return as_utc(cell, "")
-    except InvalidInput:  # the place that reads it says so
+    except InvalidInput:  # raised again for the whole column, with the rows
         return cell
 
 
@@ -181,29 +211,33 @@ def _as_utc(value: Any, column: str) -> datetime:
         try:
             value = pd.Timestamp(value)
         except (ValueError, OverflowError):
-            raise InvalidInput(f"a time outside of the calendar: {value}", column=column) from None
+            raise InvalidInput(f"must be within the years 1 to 9999 (UTC), got {value}", column=column) from None
     return as_utc(value, column)
 
 
-def powers(series: pd.Series[Any], column: str) -> Array:
-    """Finite numbers as float64, refused where that cannot hold them."""
+def finite_floats(series: pd.Series[Any], column: str) -> Array:
+    """Convert a column of numbers to float64.
+
+    Raises:
+        InvalidInput: a cell is empty, is not a number, is not finite or cannot be stored exactly enough.
+    """
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     kinds: Sequence[str] = ("integer", "floating", "mixed-integer-float", "decimal", "empty")
     if (kind := pd.api.types.infer_dtype(series, skipna=True)) not in kinds:
-        raise InvalidInput(f"numbers are wanted, not {kind} ({series.dtype})", column=column)
+        raise InvalidInput(f"must be numbers, got {kind} (dtype {series.dtype})", column=column)
     if series.dtype == object:
-        beyond = np.array([not _is_double(cell) for cell in series])
-        refuse(beyond, column, "a number that double precision cannot hold")
-    with np.errstate(over="ignore"):  # of a long double, refused below
+        bad = np.array([not _is_double(cell) for cell in series])
+        raise_for_rows(bad, column, "must be a number that fits double precision")
+    with np.errstate(over="ignore"):  # a long double becomes inf
         values: Array = series.to_numpy(dtype="f8", na_value=np.nan)
-    refuse(np.isnan(values), column, "no value (NaN or NULL)")
-    refuse(np.isinf(values), column, "not a finite number")
+    raise_for_rows(np.isnan(values), column, "no value (NaN or NULL)")
+    raise_for_rows(np.isinf(values), column, "must be finite")
     if kind in ("integer", "mixed-integer-float"):
         large = np.abs(values) >= _EXACT_INTEGER
-        if kind != "integer" and large.any():  # a float so large is what it is
+        if kind != "integer" and large.any():  # floats this large are exact
             large &= np.array([isinstance(cell, (int, np.integer)) for cell in series])
-        refuse(large, column, "an integer too large for double precision")
+        raise_for_rows(large, column, "integers must be smaller than 2**53 to be stored exactly")
     return values
 
 
@@ -218,15 +252,16 @@ def _is_double(cell: Any) -> bool:
 
 
 def frame_of(types: Mapping[str, Type], blocks: Iterable[Array]) -> pd.DataFrame:
-    """The frame of a decoded binary COPY, in the stream's order, made block by block while the next ones arrive.
+    """Make a frame of the blocks of a decoded binary COPY, in the order of the stream.
 
-    uuids become an object column of UUIDs, times `datetime64[us, UTC]`, numbers what they are; NULLs are left out.
+    Blocks are converted as they arrive. UUIDs become an object column of `UUID`, times `datetime64[us, UTC]`; numbers
+    keep their type. Columns of type `null` are left out.
     """
     names = [name for name, type_ in types.items() if type_ != "null"]
     parts = [[_converted(types[name], block[name]) for name in names] for block in blocks]
     if not parts:
-        none = decode(types, encode_rows([]))
-        parts = [[_converted(types[name], none[name]) for name in names]]
+        empty = decode(types, encode_rows([]))
+        parts = [[_converted(types[name], empty[name]) for name in names]]
     columns: dict[str, Any] = {}
     for name, arrays in zip(names, zip(*parts, strict=True), strict=True):
         column = np.concatenate(arrays)
@@ -238,26 +273,21 @@ def _converted(type_: Type, values: Array) -> Array:
     if type_ == "uuid":
         return uuid_objects(values)
     if type_ == "timestamptz":
-        return (values.astype("=i8") + UNIX_TO_2000_US).view("M8[us]")
+        return datetime64_of(values)
     converted: Array = values.astype(values.dtype.newbyteorder("="))
     return converted
 
 
 def uuid_of(value: bytes) -> UUID:
-    """The UUID of 16 bytes as numpy gives them back."""
+    """Return the UUID of an element of an `S16` array."""
     return UUID(bytes=value.ljust(16, b"\0"))  # numpy drops trailing zeros of byte strings
 
 
 def uuid_objects(values: Array) -> Array:
-    """UUIDs, one object for neighbouring rows of one value."""
+    """Return an object array of UUIDs. Equal neighbours share one object."""
     if not len(values):
         return np.empty(0, object)
     first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     uniques, codes = np.unique(values[first], return_inverse=True)
     objects = np.array([uuid_of(value) for value in uniques.tolist()], object)
     return np.repeat(objects[codes], np.diff(np.r_[first, len(values)]))
-
-
-def datetime_of(since_2000_us: np.int64) -> datetime:
-    """The aware time, in UTC, of microseconds since 2000-01-01 UTC."""
-    return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(since_2000_us))

@@ -1,4 +1,4 @@
-"""Pandas frames of forecasts, checked and cut into forecasts for COPY."""
+"""Check pandas frames of forecast values and group them into forecasts for COPY."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .binary_copy import Type
 from .columns import (
     LAST_US,
     Array,
-    cells_of,
     column_of,
-    datetime_of,
-    each_unique,
-    powers,
-    reading,
-    refuse,
-    times,
+    convert_distinct,
+    errors_as_invalid_input,
+    finite_floats,
+    python_values,
+    raise_for_rows,
+    timestamps_us,
     uuid_of,
 )
 from .inputs import as_name, as_text, as_utc, as_uuid
+from .timestamps import datetime_of
 
-__all__ = ["LATEST", "NewForecast", "forecasts"]
+__all__ = ["LATEST", "NewForecast", "parse_forecasts"]
 
 _Value = TypeVar("_Value")
 
@@ -50,12 +50,11 @@ _MINUTE_US = 60_000_000
 _LONGEST_SLOT_MINUTES = 1440
 _MOST_SLOTS = 100_000
 _LEVEL = re.compile(r"p(\d+(?:\.\d+)?)")
-_KEY = ("site_uuid", "timestamp_utc", "model_name", "model_version", "forecast_version")
 
 
 @dataclass(frozen=True)
 class NewForecast:
-    """A forecast as it will be stored; times in microseconds since 2000-01-01 UTC, NaN where a slot has no value."""
+    """A forecast to be stored. Times are in microseconds since 2000-01-01 UTC; NaN marks a slot without a value."""
 
     site: bytes
     timestamp_us: int
@@ -70,66 +69,65 @@ class NewForecast:
 
     @property
     def site_uuid(self) -> UUID:
-        """The site."""
+        """The UUID of the site."""
         return uuid_of(self.site)
 
     @property
     def timestamp_utc(self) -> datetime:
-        """What the forecast calls now."""
-        return datetime_of(np.int64(self.timestamp_us))
+        """The time that the forecast was made for."""
+        return datetime_of(self.timestamp_us)
 
     @property
     def month(self) -> date:
-        """The first day of the month (UTC) that it is made in."""
+        """The first day of the month (UTC) of `timestamp_utc`."""
         return self.timestamp_utc.date().replace(day=1)
 
 
-def forecasts(frame: pd.DataFrame, given: Mapping[str, Any]) -> list[NewForecast]:
-    """Check a frame of forecasts and cut it into forecasts, by site and timestamp; the frame itself is not changed.
+def parse_forecasts(frame: pd.DataFrame, constants: Mapping[str, Any]) -> list[NewForecast]:
+    """Check a frame of forecast values and group it into forecasts, by site and timestamp, without changing it.
 
     Args:
         frame: see `Forecasts.insert`.
-        given: what is the same for all rows, by column; None where it was not said.
+        constants: columns that have the same value in all rows; None for columns that are not given.
 
     Raises:
-        InvalidInput: names column, rows, and the site and start of the first one.
+        InvalidInput: names the column, the rows, and the site and start of the first row.
     """
     if not isinstance(frame, pd.DataFrame):
-        raise InvalidInput(f"a pandas DataFrame is wanted, not {type(frame).__name__}")
+        raise InvalidInput(f"must be a pandas DataFrame, got {type(frame).__name__}")
     if not len(frame):
         return []
-    table = _Table(frame, given)
-    return list(table.cut())
+    return list(_Table(frame, constants).forecasts())
 
 
 class _Table:
-    """The columns of a frame, checked one by one, then row against row."""
+    """The columns of a frame as arrays. First each column is checked, then the rows of each forecast."""
 
-    def __init__(self, frame: pd.DataFrame, given: Mapping[str, Any]) -> None:
+    def __init__(self, frame: pd.DataFrame, constants: Mapping[str, Any]) -> None:
         self._frame = frame
-        self._given = {name: value for name, value in given.items() if value is not None}
-        for name in self._given:
+        self._constants = {name: value for name, value in constants.items() if value is not None}
+        for name in self._constants:
             if name in frame.columns:
-                raise InvalidInput("given as a column and as an argument", column=name)
+                raise InvalidInput("must not be both a column of the frame and an argument", column=name)
         if "model_version" in self._names() and "model_name" not in self._names():
-            raise InvalidInput("a model_version without a model_name", column="model_version")
-        self.sites = self._coded("site_uuid", as_uuid)
-        self.timestamp = self._moments("timestamp_utc")
-        self.start = self._moments("start_utc")
-        self.end = self._moments("end_utc", last=LAST_US)
-        with reading("forecast_power_kw"):
-            self.power = self._placed(_reals, column_of(frame, "forecast_power_kw"), "forecast_power_kw")
-        self.model = self._texts("model_name", convert=as_name)
-        self.model_version = self._texts("model_version", absent="")
-        self.version = self._texts("forecast_version", absent="")
+            raise InvalidInput("requires a model_name", column="model_version")
+        self.sites = self._codes("site_uuid", as_uuid)
+        self.timestamp = self._times("timestamp_utc")
+        self.start = self._times("start_utc")
+        self.end = self._times("end_utc", last=LAST_US)
+        with errors_as_invalid_input("forecast_power_kw"):
+            self.power = self._read_column(_float32s, column_of(frame, "forecast_power_kw"), "forecast_power_kw")
+        self.model = self._strings("model_name", convert=as_name)
+        self.model_version = self._strings("model_version", absent="")
+        self.version = self._strings("forecast_version", absent="")
         self._check_models()
-        self.created = self._moments("created_utc") if "created_utc" in self._names() else None
-        with reading("probabilistic_values"):
+        self.created = self._times("created_utc") if "created_utc" in self._names() else None
+        with errors_as_invalid_input("probabilistic_values"):
             self.levels = self._levels()
-        with reading("horizon_minutes"):
+        with errors_as_invalid_input("horizon_minutes"):
             self._check_horizons()
 
-    def cut(self) -> Iterator[NewForecast]:
+    def forecasts(self) -> Iterator[NewForecast]:
         key = (self.version[0], self.model_version[0], self.model[0], self.timestamp, self.sites[0])
         order = np.lexsort((self.start, *key))
         changes = np.zeros(len(order) - 1, bool)
@@ -138,9 +136,9 @@ class _Table:
         first = np.flatnonzero(np.r_[True, changes])
         slot, resolution = self._slots(order, first)
         for begin, past in zip(first.tolist(), [*first[1:].tolist(), len(order)], strict=True):
-            yield self._one(order[begin:past], slot[begin:past], int(resolution[begin]))
+            yield self._forecast(order[begin:past], slot[begin:past], int(resolution[begin]))
 
-    def _one(self, rows: Array, slot: Array, resolution_us: int) -> NewForecast:
+    def _forecast(self, rows: Array, slot: Array, resolution_us: int) -> NewForecast:
         lead = int(rows[0])
         slots = int(slot[-1]) + 1
         power = np.full(slots, np.nan, np.float32)
@@ -168,49 +166,54 @@ class _Table:
         )
 
     def _slots(self, order: Array, first: Array) -> tuple[Array, Array]:
-        """For each row in order the slot that it fills, and how long its forecast's slots are."""
+        """Return, for each row in `order`, its slot and the resolution of its forecast in microseconds."""
         rows = np.diff(np.r_[first, len(order)])
-        start, lasts = self.start[order], (self.end - self.start)[order]
-        resolution, since_first = np.repeat(lasts[first], rows), start - np.repeat(start[first], rows)
-        self._refuse(order[lasts <= 0], "end_utc", "not after start_utc")
-        self._refuse(
-            order[lasts != resolution], "end_utc", "a value that lasts longer or shorter than others of its forecast"
-        )
-        self._refuse(
+        start, duration = self.start[order], (self.end - self.start)[order]
+        resolution, since_first = np.repeat(duration[first], rows), start - np.repeat(start[first], rows)
+        self._raise_at(order[duration <= 0], "end_utc", "must be after start_utc")
+        self._raise_at(order[duration != resolution], "end_utc", "all values of a forecast must have the same duration")
+        self._raise_at(
             order[(resolution % _MINUTE_US != 0) | (resolution > _LONGEST_SLOT_MINUTES * _MINUTE_US)],
             "end_utc",
-            "a value that does not last whole minutes, from 1 to 1440",
+            "values must last a whole number of minutes, from 1 to 1440",
         )
-        self._refuse(order[since_first % resolution != 0], "start_utc", "off the grid of its forecast's other values")
+        self._raise_at(
+            order[since_first % resolution != 0],
+            "start_utc",
+            "must be a whole number of durations after the forecast's first start_utc",
+        )
         slot = since_first // resolution
-        again = np.r_[False, (np.diff(start) == 0)]
-        again[first] = False
-        self._refuse(order[again], "start_utc", "a second value for one slot of a forecast")
-        self._refuse(order[slot >= _MOST_SLOTS], "start_utc", f"a forecast of more than {_MOST_SLOTS} slots")
+        is_repeated = np.r_[False, (np.diff(start) == 0)]
+        is_repeated[first] = False
+        self._raise_at(order[is_repeated], "start_utc", "the forecast has another value with the same start_utc")
+        self._raise_at(
+            order[slot >= _MOST_SLOTS], "start_utc", f"a forecast must not have more than {_MOST_SLOTS} slots"
+        )
         if self.created is not None:
             created = self.created[order]
-            self._refuse(
-                order[created != np.repeat(created[first], rows)], "created_utc", "two times within one forecast"
+            self._raise_at(
+                order[created != np.repeat(created[first], rows)],
+                "created_utc",
+                "must be the same in all rows of a forecast",
             )
         return slot, resolution
 
-    def _refuse(self, rows: Array, column: str, reason: str) -> None:
+    def _raise_at(self, rows: Array, column: str, reason: str) -> None:
         if len(rows):
             bad = np.zeros(len(self._frame), bool)
             bad[rows] = True
-            refuse(bad, column, f"{reason} ({self._place(int(bad.argmax()))})")
+            raise_for_rows(bad, column, f"{reason} ({self._describe(int(bad.argmax()))})")
 
-    def _placed(self, read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], name: str) -> _Value:
-        """Read a column; an error names the site and the start too."""
+    def _read_column(self, read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], name: str) -> _Value:
+        """Read a column. Add the site and start of the first row to an error."""
         try:
             return read(series, name)
         except InvalidInput as error:
             if not error.rows:
                 raise
-            reason = f"{error.reason} ({self._place(error.rows[0])})"
-            raise InvalidInput(reason, column=name, rows=error.rows, count=error.count) from None
+            raise error.replace(reason=f"{error.reason} ({self._describe(error.rows[0])})") from None
 
-    def _place(self, row: int) -> str:
+    def _describe(self, row: int) -> str:
         return f"site {self.sites[1][self.sites[0][row]]}, start {datetime_of(self.start[row]):%Y-%m-%dT%H:%M:%SZ}"
 
     def _check_horizons(self) -> None:
@@ -220,65 +223,69 @@ class _Table:
                 numbers = pd.to_numeric(series, errors="coerce")
                 if pd.api.types.is_complex_dtype(numbers):
                     raise TypeError
-                told = numbers.to_numpy(dtype="f8", na_value=np.nan)
-            except (ArithmeticError, TypeError, ValueError):  # such as times that Python cannot hold
-                raise InvalidInput("cells that are no numbers", column="horizon_minutes") from None
-            self._refuse(
-                np.flatnonzero(np.isnan(told) & _given_cells(series, "horizon_minutes")),
+                stated = numbers.to_numpy(dtype="f8", na_value=np.nan)
+            except (ArithmeticError, TypeError, ValueError):  # such as Arrow times that Python cannot represent
+                raise InvalidInput("must be numbers", column="horizon_minutes") from None
+            self._raise_at(
+                np.flatnonzero(np.isnan(stated) & _not_null(series, "horizon_minutes")),
                 "horizon_minutes",
-                "not a number",
+                "must be a number",
             )
-            off = np.abs((self.start - self.timestamp) / _MINUTE_US - told) >= 1  # a NaN is not off
-            self._refuse(np.flatnonzero(off), "horizon_minutes", "contradicts start_utc - timestamp_utc")
+            off = np.abs((self.start - self.timestamp) / _MINUTE_US - stated) >= 1  # False for NaN
+            self._raise_at(np.flatnonzero(off), "horizon_minutes", "must equal start_utc - timestamp_utc")
 
     def _check_models(self) -> None:
         unnamed = np.array([name is None for name in self.model[1]])[self.model[0]]
         versioned = np.array([version != "" for version in self.model_version[1]])[self.model_version[0]]
-        self._refuse(np.flatnonzero(unnamed & versioned), "model_version", "a model_version without a model_name")
+        self._raise_at(np.flatnonzero(unnamed & versioned), "model_version", "requires a model_name")
 
     def _names(self) -> set[str]:
-        return {str(name) for name in self._frame.columns} | set(self._given)
+        return {str(name) for name in self._frame.columns} | set(self._constants)
 
-    def _coded(self, name: str, convert: Callable[[Any, str], _Value]) -> tuple[Array, list[_Value]]:
-        with reading(name):
-            if name in self._given:
-                return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
-            return _merged(*each_unique(column_of(self._frame, name), name, convert))
+    def _codes(self, name: str, convert: Callable[[Any, str], _Value]) -> tuple[Array, list[_Value]]:
+        with errors_as_invalid_input(name):
+            if name in self._constants:
+                return np.zeros(len(self._frame), np.intp), [convert(self._constants[name], name)]
+            return _merge_equal(*convert_distinct(column_of(self._frame, name), name, convert))
 
-    def _moments(self, name: str, *, last: int = LAST_US - 1) -> Array:
-        with reading(name):
-            if name in self._given:
-                moment = pd.Series([as_utc(self._given[name], name)])
-                return np.repeat(times(moment, name, last=last), len(self._frame))
-            return times(column_of(self._frame, name), name, last=last)
+    def _times(self, name: str, *, last: int = LAST_US - 1) -> Array:
+        with errors_as_invalid_input(name):
+            if name in self._constants:
+                time = pd.Series([as_utc(self._constants[name], name)])
+                return np.repeat(timestamps_us(time, name, last=last), len(self._frame))
+            return timestamps_us(column_of(self._frame, name), name, last=last)
 
-    def _texts(
+    def _strings(
         self, name: str, *, absent: str | None = None, convert: Callable[[Any, str], str] = as_text
     ) -> tuple[Array, list[str | None]]:
-        """For each row the position of its text, and the texts; `absent` where none is given."""
+        """Return for each row the position of its string, and the strings: `absent` for NULL or a missing column."""
         if name not in self._names():
             return np.zeros(len(self._frame), np.intp), [absent]
-        with reading(name):
-            if name in self._given:
-                return np.zeros(len(self._frame), np.intp), [convert(self._given[name], name)]
+        with errors_as_invalid_input(name):
+            if name in self._constants:
+                return np.zeros(len(self._frame), np.intp), [convert(self._constants[name], name)]
             series = column_of(self._frame, name)
-            there = _given_cells(series, name)
+            not_null = _not_null(series, name)
             codes = np.zeros(len(self._frame), np.intp)
-            found, texts = _read_given(lambda cells, column: each_unique(cells, column, convert), series, there, name)
-            codes[there] = found + 1
-        return _merged(codes, [absent, *texts])
+            positions, strings = _read_not_null(
+                lambda cells, column: convert_distinct(cells, column, convert), series, not_null, name
+            )
+            codes[not_null] = positions + 1
+        return _merge_equal(codes, [absent, *strings])
 
     def _levels(self) -> dict[str, npt.NDArray[np.float32]]:
-        """The probabilistic values by name, NaN where a row has none."""
+        """Return the probabilistic values by level, NaN for rows without one."""
         named = sorted((str(n) for n in self._frame.columns if _LEVEL.fullmatch(str(n))), key=_percentile)
         if "probabilistic_values" not in self._frame.columns:
             return {name: self._level(column_of(self._frame, name), name) for name in named}
         if named:
-            raise InvalidInput(f"given as columns ({', '.join(named)}) too", column="probabilistic_values")
-        cells = cells_of(column_of(self._frame, "probabilistic_values"), "probabilistic_values")
-        kinds = ~_given_cells(pd.Series(cells, dtype=object), "probabilistic_values")
-        kinds |= np.array([isinstance(cell, dict) for cell in cells])
-        self._refuse(np.flatnonzero(~kinds), "probabilistic_values", "a dict of numbers is wanted")
+            raise InvalidInput(
+                f"must not be combined with the columns {', '.join(named)}", column="probabilistic_values"
+            )
+        cells = python_values(column_of(self._frame, "probabilistic_values"), "probabilistic_values")
+        not_null = _not_null(pd.Series(cells, dtype=object), "probabilistic_values")
+        is_dict = np.array([isinstance(cell, dict) for cell in cells])
+        self._raise_at(np.flatnonzero(not_null & ~is_dict), "probabilistic_values", "must be a dict of numbers")
         names = {as_text(name, "probabilistic_values") for cell in cells if isinstance(cell, dict) for name in cell}
         return {
             name: self._level(
@@ -289,8 +296,8 @@ class _Table:
         }
 
     def _level(self, series: pd.Series[Any], name: str) -> npt.NDArray[np.float32]:
-        with reading(name):
-            return self._placed(_optional_reals, series, name)
+        with errors_as_invalid_input(name):
+            return self._read_column(_optional_float32s, series, name)
 
 
 def _percentile(name: str) -> tuple[float, str]:
@@ -298,44 +305,45 @@ def _percentile(name: str) -> tuple[float, str]:
     return (float(matched[1]) if matched else float("inf"), name)
 
 
-def _given_cells(series: pd.Series[Any], column: str) -> npt.NDArray[np.bool_]:
-    """Which cells are given."""
+def _not_null(series: pd.Series[Any], column: str) -> npt.NDArray[np.bool_]:
+    """Return which cells are not NULL."""
     try:
-        there: npt.NDArray[np.bool_] = series.notna().to_numpy(bool)
-    except InvalidOperation:  # a signaling NaN of decimals
-        raise InvalidInput("cells that cannot be compared", column=column) from None
-    return there
+        not_null: npt.NDArray[np.bool_] = series.notna().to_numpy(bool)
+    except InvalidOperation:  # raised by a signaling NaN of Decimal
+        raise InvalidInput("contains a signaling NaN", column=column) from None
+    return not_null
 
 
-def _optional_reals(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:
-    there = _given_cells(series, column)
+def _optional_float32s(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:
+    not_null = _not_null(series, column)
     values = np.full(len(series), np.nan, np.float32)
-    if there.any():
-        values[there] = _read_given(_reals, series, there, column)
+    if not_null.any():
+        values[not_null] = _read_not_null(_float32s, series, not_null, column)
     return values
 
 
-def _read_given(
-    read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], there: Array, column: str
+def _read_not_null(
+    read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], not_null: Array, column: str
 ) -> _Value:
-    """Read the cells that are there; an error names the rows by their positions among all."""
+    """Read the cells that are not NULL. Errors name rows by their positions in the whole column."""
     try:
-        return read(series[there], column)
+        return read(series[not_null], column)
     except InvalidInput as error:
-        rows = np.flatnonzero(there)[list(error.rows)].tolist()
-        raise InvalidInput(error.reason, column=column, rows=rows, count=error.count) from None
+        positions = np.flatnonzero(not_null)
+        rows, all_rows = (positions[list(part)].tolist() for part in (error.rows, error.all_rows))
+        raise error.replace(rows=rows, all_rows=all_rows) from None
 
 
-def _merged(codes: Array, values: list[_Value]) -> tuple[Array, list[_Value]]:
-    """Equal values, which were written in different ways, as one."""
-    places: dict[_Value, int] = {}
-    merged = np.array([places.setdefault(value, len(places)) for value in values], np.intp)
-    return merged[codes], list(places)
+def _merge_equal(codes: Array, values: list[_Value]) -> tuple[Array, list[_Value]]:
+    """Merge values that became equal by conversion."""
+    positions: dict[_Value, int] = {}
+    merged = np.array([positions.setdefault(value, len(positions)) for value in values], np.intp)
+    return merged[codes], list(positions)
 
 
-def _reals(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:
-    values = powers(series, column)
+def _float32s(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:
+    values = finite_floats(series, column)
     with np.errstate(over="ignore"):
         reals: npt.NDArray[np.float32] = values.astype(np.float32)
-    refuse(np.isinf(reals), column, "a number too large for real")
+    raise_for_rows(np.isinf(reals), column, "must fit real (about 3.4e38)")
     return reals

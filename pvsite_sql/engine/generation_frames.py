@@ -1,4 +1,4 @@
-"""Pandas frames of readings, checked and brought into arrays for COPY."""
+"""Check pandas frames of readings and convert them to arrays for COPY."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from ..errors import Duplicate, InvalidInput
 from .binary_copy import Type
 from .columns import (
     LAST_US,
-    SHOWN,
-    UNIX_TO_2000_US,
+    ROWS_SHOWN,
     Array,
     column_of,
-    datetime_of,
-    powers,
-    reading,
-    refuse,
-    times,
+    distinct_uuids,
+    errors_as_invalid_input,
+    finite_floats,
+    raise_for_rows,
+    timestamps_us,
     uuid_of,
-    uuids,
 )
+from .timestamps import UNIX_TO_2000_US, datetime64_of, datetime_of
 
-__all__ = ["GENERATION", "READINGS", "Readings", "readings", "refused"]
+__all__ = ["GENERATION", "READINGS", "Readings", "find_bad_rows", "parse_readings"]
 
 READINGS: dict[str, Type] = {
     "site_uuid": "uuid",
@@ -40,11 +39,11 @@ GENERATION: dict[str, Type] = {**READINGS, "created_utc": "timestamptz"}
 
 @dataclass(frozen=True)
 class Readings:
-    """The readings of a frame, by site and start, each key once.
+    """The readings of a frame, ordered by site and start, without repeated keys.
 
     Attributes:
-        columns: the fields of READINGS as arrays of one length.
-        given: how many rows the frame has, repeated keys included.
+        columns: the fields of READINGS as arrays of the same length.
+        given: the number of rows in the frame, including repeated keys.
     """
 
     columns: dict[str, Array]
@@ -54,18 +53,19 @@ class Readings:
         return len(self.columns["site_uuid"])
 
     def months(self) -> list[date]:
-        """The first days of the months (UTC) that readings start in, ascending."""
-        since_1970 = (self.columns["start_utc"] + UNIX_TO_2000_US).view("M8[us]")
-        months: list[date] = np.unique(since_1970.astype("M8[M]")).astype("M8[D]").tolist()
+        """Return the first days of the months (UTC) in which readings start, in ascending order."""
+        months: list[date] = (
+            np.unique(datetime64_of(self.columns["start_utc"]).astype("M8[M]")).astype("M8[D]").tolist()
+        )
         return months
 
     def window(self) -> tuple[datetime, datetime]:
-        """The first and the last start."""
+        """Return the first and the last start."""
         starts = self.columns["start_utc"]
         return datetime_of(starts.min()), datetime_of(starts.max())
 
     def spans(self, most: int) -> tuple[list[UUID], list[datetime], list[datetime]]:
-        """For each site, or for so many of them evenly spaced, its first and last start."""
+        """Return sites with the first and last start of each: all sites, or `most` of them, evenly spaced."""
         sites, starts = self.columns["site_uuid"], self.columns["start_utc"]
         first = np.flatnonzero(np.r_[True, sites[1:] != sites[:-1]])
         last = np.r_[first[1:], len(sites)] - 1
@@ -78,42 +78,38 @@ class Readings:
         )
 
 
-def readings(frame: pd.DataFrame, interval: timedelta, *, keep: str = "first", number: int | None = None) -> Readings:
-    """Check a frame of readings; the frame itself is not changed.
+def parse_readings(
+    frame: pd.DataFrame, interval: timedelta, *, keep: str = "first", number: int | None = None
+) -> Readings:
+    """Check and convert a frame of readings without changing it.
 
     Args:
-        frame: `site_uuid` (UUID or text), `start_utc`, `power_kw` or `generation_power_kw`, and optionally `end_utc`;
-            other columns are passed over.
-        interval: how long a reading lasts where the frame has no `end_utc`.
-        keep: which row of a repeated key counts, `first` or `last`; `none`: repeated keys are refused.
-        number: the frame's position in an iterable of frames, for the error.
+        frame: has the columns `site_uuid` (UUID or text), `start_utc`, `power_kw` or `generation_power_kw`, and
+            optionally `end_utc`. Other columns are ignored.
+        interval: the duration of a reading if the frame has no `end_utc`.
+        keep: the row to use of a repeated key: `first` or `last`. `none` raises `Duplicate`.
+        number: the position of the frame in an iterable of frames, for errors.
 
     Raises:
         InvalidInput: names the column and the rows that cannot be stored.
-        Duplicate: with `none`, names the rows whose key stands earlier in the frame.
+        Duplicate: `keep` is `none` and a key is repeated; names the rows.
     """
     try:
         if not isinstance(frame, pd.DataFrame):
-            raise InvalidInput(f"a pandas DataFrame is wanted, not {type(frame).__name__}")
+            raise InvalidInput(f"must be a pandas DataFrame, got {type(frame).__name__}")
         return _readings(frame, interval, keep)
     except InvalidInput as error:
-        if number is None:
-            raise
-        raise InvalidInput(
-            error.reason,
-            column=error.column,
-            rows=error.rows,
-            count=error.count,
-            frame=number,
-            all_rows=error.all_rows,
-        ) from None
+        raise error.replace(frame=number) from None
 
 
-def refused(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[str, str, Array]]:
-    """All rows of a frame that `readings` would refuse: column, reason, and the positions of the rows; each row once.
+def find_bad_rows(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[str, str, Array]]:
+    """Find the rows of a frame that `parse_readings` does not accept.
+
+    Yields:
+        a column, what is wrong, and the positions of the rows. Each row is reported once.
 
     Raises:
-        InvalidInput: a column is refused as a whole.
+        InvalidInput: a whole column is invalid.
     """
     left = np.arange(len(frame))
     while len(left):
@@ -130,8 +126,8 @@ def refused(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[str, str
 
 def _readings(frame: pd.DataFrame, interval: timedelta, keep: str) -> Readings:
     if not len(frame):
-        nothing = (np.empty(0, type_) for type_ in ("S16", "i8", "i8", "f8"))
-        return Readings(dict(zip(READINGS, nothing, strict=True)), 0)
+        empty = (np.empty(0, type_) for type_ in ("S16", "i8", "i8", "f8"))
+        return Readings(dict(zip(READINGS, empty, strict=True)), 0)
     distinct, site, start, end, power = _columns(frame, interval)
     chosen = _chosen(site, start, keep)
     columns = (distinct[site[chosen]], start[chosen], end[chosen], power[chosen])
@@ -139,36 +135,38 @@ def _readings(frame: pd.DataFrame, interval: timedelta, keep: str) -> Readings:
 
 
 def _columns(frame: pd.DataFrame, interval: timedelta) -> tuple[Array, Array, Array, Array, Array]:
-    """The distinct sites, and for each row the position of its own among them, start, end and power."""
+    """Return the distinct sites, and for each row the position of its site among them, its start, end and power."""
     power_names = [name for name in ("power_kw", "generation_power_kw") if name in frame.columns]
     if len(power_names) > 1:
-        raise InvalidInput("both power_kw and generation_power_kw are given", column="power_kw")
-    with reading("site_uuid"):
-        distinct, site = uuids(column_of(frame, "site_uuid"), "site_uuid")
-    with reading("start_utc"):
-        start = times(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
+        raise InvalidInput("the frame must not have both power_kw and generation_power_kw", column="power_kw")
+    with errors_as_invalid_input("site_uuid"):
+        distinct, site = distinct_uuids(column_of(frame, "site_uuid"), "site_uuid")
+    with errors_as_invalid_input("start_utc"):
+        start = timestamps_us(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
     power_name = (power_names or ["power_kw"])[0]
-    with reading(power_name):
-        power = powers(column_of(frame, power_name), power_name)
+    with errors_as_invalid_input(power_name):
+        power = finite_floats(column_of(frame, power_name), power_name)
     if "end_utc" in frame.columns:
-        with reading("end_utc"):
-            end = times(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
-        refuse(end <= start, "end_utc", "not after start_utc")
+        with errors_as_invalid_input("end_utc"):
+            end = timestamps_us(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
+        raise_for_rows(end <= start, "end_utc", "must be after start_utc")
     else:
         end = start + min(interval // timedelta(microseconds=1), 2 * LAST_US)
-        refuse(end > LAST_US - UNIX_TO_2000_US, "start_utc", "a reading that ends after 2100")
+        raise_for_rows(end > LAST_US - UNIX_TO_2000_US, "start_utc", "the reading ends after 2100-01-01 UTC")
     return distinct, site, start, end, power
 
 
 def _chosen(site: Array, start: Array, keep: str) -> Array:
-    """The positions of the rows that count, by site and start."""
-    order: Array = np.lexsort((start, site))  # stable: rows of one key stay in the frame's order
+    """Return the positions of the rows to store, by site and start."""
+    order: Array = np.lexsort((start, site))  # stable: rows with the same key stay in the order of the frame
     repeated = (np.diff(site[order]) == 0) & (np.diff(start[order]) == 0)
     if not repeated.any():
         return order
     if keep == "none":
         again = np.sort(order[1:][repeated])
-        rows = InvalidInput("a second row of the same site and start", rows=again[:SHOWN].tolist(), count=len(again))
+        rows = InvalidInput(
+            "the frame has another row with the same site and start", rows=again[:ROWS_SHOWN].tolist(), count=len(again)
+        )
         raise Duplicate(str(rows), constraint_name="generation_pkey")
     edge = np.ones(1, bool)
     return order[np.r_[edge, ~repeated] if keep == "first" else np.r_[~repeated, edge]]

@@ -1,4 +1,4 @@
-"""Arguments of calls, checked and brought into one form before anything is sent."""
+"""Check and convert the arguments of calls before anything is sent to the database."""
 
 from __future__ import annotations
 
@@ -26,111 +26,113 @@ __all__ = [
 
 
 def as_uuid(value: UUID | str, name: str) -> UUID:
-    """A UUID from a UUID or its text.
+    """Return a UUID, given as a UUID or as its text.
 
     Raises:
-        InvalidInput: it is neither.
+        InvalidInput: `value` is neither.
     """
     if isinstance(value, UUID):
         return value
     if isinstance(value, str):
         try:
-            found = UUID(value)
+            uuid = UUID(value)
         except ValueError:
             pass
         else:
-            if found.hex in value.replace("-", "").lower():  # UUID() passes over blanks and underscores in a number
-                return found
-    raise InvalidInput(f"not a uuid: {value!r}", column=name)
+            if uuid.hex in value.replace("-", "").lower():  # UUID() also accepts blanks and underscores
+                return uuid
+    raise InvalidInput(f"must be a UUID, got {value!r}", column=name)
 
 
 def as_uuids(values: Iterable[UUID | str], name: str) -> list[UUID]:
-    """UUIDs without repetitions, in the order given.
+    """Return the distinct UUIDs in the order of `values`.
 
     Raises:
-        InvalidInput: one of them is not a uuid, or `values` is a single one.
+        InvalidInput: a value is not a UUID, or `values` is not an iterable of them.
     """
     if isinstance(values, (str, bytes, UUID)) or not isinstance(values, Iterable):
-        raise InvalidInput(f"a list of uuids is wanted, not {values!r}", column=name)
+        raise InvalidInput(f"must be a list of UUIDs, got {values!r}", column=name)
     return list(dict.fromkeys(as_uuid(value, name) for value in values))
 
 
 def as_text(value: str, name: str) -> str:
-    """A text that PostgreSQL can store.
+    """Return a string that PostgreSQL can store.
 
     Raises:
-        InvalidInput: it is no text, or has a NUL or half a surrogate pair in it.
+        InvalidInput: `value` is not a string, or contains a NUL or a lone surrogate.
     """
     if not isinstance(value, str):
-        raise InvalidInput(f"a text is wanted, not {value!r}", column=name)
+        raise InvalidInput(f"must be a string, got {value!r}", column=name)
     if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidInput(
-            "a text with a character that PostgreSQL cannot store (NUL or a lone surrogate)", column=name
-        )
+        raise InvalidInput("contains a character that PostgreSQL cannot store (NUL or a lone surrogate)", column=name)
     return value
 
 
 def as_optional_text(value: str | None, name: str) -> str:
-    """The same, None as the empty text that stands for it in the query files."""
+    """Return a string that PostgreSQL can store; an empty one for None, as the query files expect."""
     return "" if value is None else as_text(value, name)
 
 
 def as_name(value: str, name: str) -> str:
-    """The same for a name, which may not be empty: a filter could not ask for it."""
+    """Return a name: a string that PostgreSQL can store and that is not empty, so that a filter can select it."""
     if as_text(value, name) == "":
-        raise InvalidInput("an empty text is no name", column=name)
+        raise InvalidInput("must not be an empty string", column=name)
     return value
 
 
 def as_filter(value: str | None, name: str) -> str:
-    """The same for a filter, whose empty text would let everything pass and is therefore `InvalidInput`."""
+    """Return a filter as the query files expect it: an empty string, for None, selects everything.
+
+    Raises:
+        InvalidInput: `value` is itself an empty string, or not one that PostgreSQL can store.
+    """
     if value == "":
-        raise InvalidInput("an empty text; None is how to leave it out", column=name)
+        raise InvalidInput("must not be an empty string; use None for no filter", column=name)
     return as_optional_text(value, name)
 
 
 def as_integer(value: int, name: str) -> int:
-    """An integer that PostgreSQL's type of that name can hold.
+    """Return an integer that fits PostgreSQL's `integer`.
 
     Raises:
-        InvalidInput: it is none, or outside of 32 bits.
+        InvalidInput: `value` is not an integer, or has more than 32 bits.
     """
     try:
-        number = None if isinstance(value, bool) else operator.index(value)  # numpy's integers too
+        number = None if isinstance(value, bool) else operator.index(value)  # accepts numpy integers
     except TypeError:
         number = None
     if number is None or not -(2**31) <= number < 2**31:
-        raise InvalidInput(f"an integer of 32 bits is wanted, not {value!r}", column=name)
+        raise InvalidInput(f"must be an integer from {-(2**31)} to {2**31 - 1}, got {value!r}", column=name)
     return number
 
 
 def as_utc(value: datetime, name: str) -> datetime:
-    """An aware time in UTC; a naive one means UTC.
+    """Return an aware datetime in UTC. A naive one is taken as UTC.
 
     Raises:
-        InvalidInput: it is no time, or one with a fraction of a microsecond.
+        InvalidInput: `value` is not a datetime, has a fraction of a microsecond, or lies outside the years 1 to 9999.
     """
     if isinstance(value, pd.Timestamp):
         if value.nanosecond:
-            raise InvalidInput("a time with a fraction of a microsecond", column=name)
+            raise InvalidInput(f"must not have a fraction of a microsecond, got {value}", column=name)
         try:
             value = value.to_pydatetime()
         except ValueError:
-            raise InvalidInput(f"a time outside of the calendar: {value}", column=name) from None
+            raise InvalidInput(f"must be within the years 1 to 9999 (UTC), got {value}", column=name) from None
     if not isinstance(value, datetime) or pd.isna(value):
-        raise InvalidInput(f"a time (datetime) is wanted, not {value!r}", column=name)
+        raise InvalidInput(f"must be a datetime, got {value!r}", column=name)
     try:
-        # without an offset astimezone() would take the clock of this machine
+        # astimezone() would take a naive datetime as local time
         return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)
     except OverflowError:
-        raise InvalidInput(f"a time outside of the calendar: {value}", column=name) from None
+        raise InvalidInput(f"must be within the years 1 to 9999 (UTC), got {value}", column=name) from None
 
 
 def window(start_utc: datetime | None, end_utc: datetime | None) -> dict[str, Any]:
-    """The parameters `start_utc` and `end_utc` of a half-open window; None is unbounded.
+    """Return the query parameters `start_utc` and `end_utc` of a half-open window. None means unbounded.
 
     Raises:
-        InvalidInput: a bound is not a time.
+        InvalidInput: see `as_utc`.
     """
     return {
         "start_utc": "-infinity" if start_utc is None else as_utc(start_utc, "start_utc"),

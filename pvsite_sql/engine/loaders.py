@@ -1,9 +1,9 @@
-"""How values of the binary format become Python's, whatever the session's settings are."""
+"""Convert values of the binary format to Python objects, independent of the session's settings."""
 
 from __future__ import annotations
 
 import struct
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +12,17 @@ from psycopg import pq
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import Loader
 
-from .rows import EPOCH
+from .reals import short_real
+from .timestamps import datetime_of
 
 __all__ = ["register"]
 
-_REAL = struct.Struct("!f")
+_INT8 = struct.Struct("!q")
+_FLOAT4 = struct.Struct("!f")
 
 
 class _UtcLoader(Loader):
-    """timestamptz as aware UTC, whatever the session's TimeZone and DateStyle; rows share what they have in common."""
+    """Load timestamptz as aware datetimes in UTC, whatever TimeZone and DateStyle are. Equal values share an object."""
 
     format = pq.Format.BINARY
 
@@ -31,12 +33,12 @@ class _UtcLoader(Loader):
     def load(self, data: Buffer) -> datetime:
         key = bytes(data)
         if (value := self._seen.get(key)) is None:
-            value = self._seen[key] = EPOCH + timedelta(microseconds=struct.unpack("!q", key)[0])
+            value = self._seen[key] = datetime_of(_INT8.unpack(key)[0])
         return value
 
 
 class _UuidLoader(Loader):
-    """uuid; rows share what they have in common."""
+    """Load uuid. Equal values share an object."""
 
     format = pq.Format.BINARY
 
@@ -52,20 +54,16 @@ class _UuidLoader(Loader):
 
 
 class _RealLoader(Loader):
-    """real as PostgreSQL writes it: 1.1, not 1.10000002."""
+    """Load real as the float that PostgreSQL prints."""
 
     format = pq.Format.BINARY
 
     def load(self, data: Buffer) -> float:
-        (exact,) = _REAL.unpack(data)
-        for digits in (".6g", ".7g", ".8g"):
-            if _REAL.pack(short := float(format(exact, digits))) == data:
-                return short
-        return float(format(exact, ".9g"))
+        return short_real(_FLOAT4.unpack(data)[0])
 
 
 def register(cursor: psycopg.Cursor[Any]) -> None:
-    """Let a cursor load with these."""
+    """Make a cursor use these loaders."""
     cursor.adapters.register_loader("timestamptz", _UtcLoader)
     cursor.adapters.register_loader("uuid", _UuidLoader)
     cursor.adapters.register_loader("float4", _RealLoader)

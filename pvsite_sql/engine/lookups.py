@@ -1,4 +1,4 @@
-"""What a call names has to exist: the look-ups that several aggregates begin with, in a call under way."""
+"""Look up what a call names, or raise `NotFound`, inside the call's transaction."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ __all__ = ["all_sites", "find_site", "find_site_group", "find_user", "not_found_
 
 
 def all_sites(conn: QueryConnection) -> list[UUID]:
-    """The uuids of all sites that there are, ascending."""
+    """Return the UUIDs of all sites, in ascending order."""
     return conn.values("engine/all_sites")
 
 
 def find_site(conn: QueryConnection, site_uuid: UUID) -> Site:
-    """The site of that uuid.
+    """Return the site with this UUID.
 
     Raises:
-        NotFound: there is none.
+        NotFound: it does not exist.
     """
-    found = conn.row(Site, "sites/get", site_uuid=site_uuid)
-    if found is None:
+    site = conn.row(Site, "sites/get", site_uuid=site_uuid)
+    if site is None:
         raise NotFound(f"no site {site_uuid}")
-    return found
+    return site
 
 
 def find_site_group(conn: QueryConnection, name: str) -> SiteGroup:
-    """The site group of that name.
+    """Return the site group with this name.
 
     Raises:
-        NotFound: there is none.
+        NotFound: it does not exist.
     """
-    found = conn.row(SiteGroup, "site_groups/get", site_group_name=as_text(name, "site_group_name"))
-    if found is None:
+    group = conn.row(SiteGroup, "site_groups/get", site_group_name=as_text(name, "site_group_name"))
+    if group is None:
         raise NotFound(f"no site group {name!r}")
-    return found
+    return group
 
 
 def find_user(conn: QueryConnection, email: str) -> User:
-    """The user of that email.
+    """Return the user with this email.
 
     Raises:
-        NotFound: there is none.
+        NotFound: it does not exist.
     """
-    found = conn.row(User, "users/get", email=as_text(email, "email"))
-    if found is None:
+    user = conn.row(User, "users/get", email=as_text(email, "email"))
+    if user is None:
         raise NotFound(f"no user {email!r}")
-    return found
+    return user
 
 
 @contextmanager
 def not_found_if_deleted() -> Iterator[None]:
-    """Around a write that refers to what was looked up before it, which another may delete in between.
+    """Wrap a write that refers to a row looked up before it, which another transaction can delete in between.
 
     Raises:
-        NotFound: another did.
+        NotFound: the row has been deleted.
     """
     try:
         yield
     except MissingReference as error:
-        raise NotFound(f"deleted by another at this moment: {error}") from error
+        raise NotFound(f"deleted by a concurrent transaction: {error}") from error

@@ -1,4 +1,4 @@
-"""What a repository has run: counts and times of each query file, and log lines of slow ones and of retries."""
+"""Statistics of a repository: counts and times per query file, and log messages for slow queries and retries."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _log = logging.getLogger("pvsite_sql")
 
 
 class QueryStats(BaseModel):
-    """What a repository has run of one query file.
+    """Statistics of a query file.
 
     Attributes:
-        count: how many times.
-        errors: how many of them failed.
-        rows: how many rows came back, or were written.
-        total_ms: the time that they took, from sending to the last row; what the caller does between the rows of a
-            stream does not count.
-        max_ms: that of the slowest.
+        count: the number of executions.
+        errors: the number of executions that failed.
+        rows: the number of rows returned or written.
+        total_ms: the total time in milliseconds, from sending the query to its last row. The time that the caller
+            spends between the rows of a stream does not count.
+        max_ms: the time of the slowest execution, in milliseconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,12 +38,12 @@ class QueryStats(BaseModel):
 
 
 class RepositoryStats(BaseModel):
-    """What a repository has done since it was made.
+    """Statistics of a repository since it was created.
 
     Attributes:
-        pool: the pool's figures, as `psycopg_pool.ConnectionPool.get_stats` names them.
-        queries: by the name of the query file.
-        retries: how many times a call was begun anew after a deadlock or a serialization failure.
+        pool: the statistics of the connection pool, as returned by `psycopg_pool.ConnectionPool.get_stats`.
+        queries: the statistics of each query file, by its name.
+        retries: the number of times that a call was retried after a deadlock or a serialization failure.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,44 +63,46 @@ class _Sum:
 
 
 class Recorder:
-    """Gathers the figures of all threads; logs to `pvsite_sql`, never a value, only names, milliseconds and rows."""
+    """Collect statistics of all threads and log to `pvsite_sql`: names, milliseconds and row counts, never values."""
 
     def __init__(self, slow_query_ms: float | None = None) -> None:
-        """Take from how many milliseconds on a query is logged; None: none is.
+        """Log queries that take `slow_query_ms` milliseconds or longer; None disables the log.
 
         Raises:
-            InvalidInput: that is no number from 0 on.
+            InvalidInput: `slow_query_ms` is not a number of at least 0.
         """
         is_number = isinstance(slow_query_ms, (int, float)) and not isinstance(slow_query_ms, bool)
         if slow_query_ms is not None and not (is_number and slow_query_ms >= 0):
-            raise InvalidInput(f"milliseconds are wanted, from 0 on, not {slow_query_ms!r}", column="slow_query_ms")
+            raise InvalidInput(
+                f"must be a number of milliseconds, at least 0, or None, got {slow_query_ms!r}", column="slow_query_ms"
+            )
         self._slow_query_ms = slow_query_ms
         self._lock = Lock()
         self._sums: dict[str, _Sum] = {}
         self._retries = 0
 
     def ran(self, name: str, *, ms: float, rows: int, failed: bool) -> None:
-        """A query file has run."""
+        """Record an execution of a query file."""
         with self._lock:
-            found = self._sums.setdefault(name, _Sum())
-            found.count += 1
-            found.errors += failed
-            found.rows += rows
-            found.total_ms += ms
-            found.max_ms = max(found.max_ms, ms)
+            sums = self._sums.setdefault(name, _Sum())
+            sums.count += 1
+            sums.errors += failed
+            sums.rows += rows
+            sums.total_ms += ms
+            sums.max_ms = max(sums.max_ms, ms)
         if self._slow_query_ms is not None and ms >= self._slow_query_ms:
             _log.warning("slow query %s: %.0f ms, %d rows%s", name, ms, rows, ", failed" if failed else "")
 
     def retried(self, name: str, error: Exception, *, attempt: int, attempts: int, ms: float) -> None:
-        """A call is about to be begun anew."""
+        """Record that a call is about to be retried."""
         with self._lock:
             self._retries += 1
         _log.warning(
-            "%s in %s after %.0f ms: attempt %d of %d follows", type(error).__name__, name, ms, attempt + 1, attempts
+            "%s in %s after %.0f ms: retrying, attempt %d of %d", type(error).__name__, name, ms, attempt + 1, attempts
         )
 
     def snapshot(self, pool: Mapping[str, int]) -> RepositoryStats:
-        """The figures as they are now."""
+        """Return the current statistics."""
         with self._lock:
-            queries = {name: QueryStats(**vars(found)) for name, found in sorted(self._sums.items())}
+            queries = {name: QueryStats(**vars(sums)) for name, sums in sorted(self._sums.items())}
             return RepositoryStats(pool=dict(pool), queries=queries, retries=self._retries)

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import psycopg
 
-from ..engine.generation_frames import refused
+from ..engine.generation_frames import find_bad_rows
 from ..errors import Duplicate, InvalidInput, NotFound, PvsiteSqlError
-from ..generation import OnConflict
+from ..generation import GenerationOnConflict
 from ..models import InsertResult
 from ..repository import Repository
 from .cells import Reader
@@ -59,7 +59,7 @@ def load(
     files: Iterable[str | os.PathLike[str]],
     layout: Layout | None = None,
     *,
-    on_conflict: OnConflict = "ignore",
+    on_conflict: GenerationOnConflict = "ignore",
     interval: timedelta = timedelta(minutes=5),
     each: bool = False,
     rejects: str | os.PathLike[str] | None = None,
@@ -181,11 +181,11 @@ class _Frames:
         try:
             frame, reasons = reader.frame(batch.cells, len(batch.numbers))
             good = np.setdiff1d(np.arange(len(frame)), list(reasons))
-            for key, reason, rows in refused(frame.iloc[good], self._interval):
+            for key, reason, rows in find_bad_rows(frame.iloc[good], self._interval):
                 reasons |= dict.fromkeys(good[rows].tolist(), (key, reason))
         except InvalidInput as error:
             column = batch.columns.get(error.column or "", error.column)
-            raise InvalidInput(f"{name}, {column}: {error.reason}") from None
+            raise error.replace(reason=f"{name}, {column}: {error.reason}", column=None) from None
         if reasons or batch.unreadable:
             self._aside.put(name, batch, reasons)
             frame = frame.drop(index=list(reasons))

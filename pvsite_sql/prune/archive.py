@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.util import hash_pandas_object
 
-from ..engine.columns import UNIX_TO_2000_US, Array, uuid_of
+from ..engine.columns import Array, uuid_of
+from ..engine.timestamps import datetime64_of, microseconds_of
 from ..errors import PvsiteSqlError
 
 __all__ = ["READINGS", "check", "forecast_values", "readings", "readings_of", "schema_of", "written"]
@@ -79,7 +80,7 @@ def readings(block: Array) -> pa.Table:
     names = pa.array([str(uuid_of(site)) for site in sites.tolist()], pa.string())
     columns = {"site_uuid": names.take(pa.array(of))}
     for name in ("start_utc", "end_utc", "created_utc"):
-        columns[name] = pa.array(block[name].astype("i8") + UNIX_TO_2000_US, pa.int64()).cast(_TIME)
+        columns[name] = pa.array(datetime64_of(block[name])).cast(_TIME)
     columns["generation_power_kw"] = pa.array(block["generation_power_kw"].astype("f8"))
     return pa.table(columns, READINGS)
 
@@ -98,12 +99,13 @@ def forecast_values(rows: Sequence[Mapping[str, Any]], levels: Sequence[str]) ->
     slot = (np.arange(len(power)) - np.repeat(first[:-1], slots))[there]
     each = {name: _repeated(rows, name, of) for name in _FORECASTS if name in rows[0] and name != "start_utc"}
     lasts = np.array([row["resolution_minutes"] * _MINUTE_US for row in rows])[of]
-    start = _microseconds(rows, "start_utc")[of] + slot * lasts
+    start = np.array([microseconds_of(row["start_utc"]) for row in rows])[of] + slot * lasts
+    timestamp = np.array([microseconds_of(row["timestamp_utc"]) for row in rows])[of]
     values = {
-        "start_utc": pa.array(start).cast(_TIME),
-        "end_utc": pa.array(start + lasts).cast(_TIME),
+        "start_utc": pa.array(datetime64_of(start)).cast(_TIME),
+        "end_utc": pa.array(datetime64_of(start + lasts)).cast(_TIME),
         "forecast_power_kw": pa.array(power[there], from_pandas=True),
-        "horizon_minutes": pa.array((start - _microseconds(rows, "timestamp_utc")[of]) // _MINUTE_US, pa.int32()),
+        "horizon_minutes": pa.array((start - timestamp) // _MINUTE_US, pa.int32()),
     }
     if levels:
         lines = [pa.array(level_kw[level][there], from_pandas=True) for level in levels]
@@ -117,11 +119,6 @@ def _repeated(rows: Sequence[Mapping[str, Any]], name: str, of: Array) -> pa.Arr
     if type_ == pa.string():
         cells = [None if cell is None else str(cell) for cell in cells]
     return pa.array(cells, type_).take(pa.array(of))
-
-
-def _microseconds(rows: Sequence[Mapping[str, Any]], name: str) -> Array:
-    moments: Array = pa.array([row[name] for row in rows], _TIME).cast(pa.int64()).to_numpy()
-    return moments
 
 
 def written(folder: Path, name: str, schema: pa.Schema, tables: Iterable[pa.Table], *, source: str) -> Path:

@@ -12,7 +12,7 @@ import psycopg
 from bench import ask, run, run_on_two
 
 from pvsite_sql.engine.binary_copy import encode
-from pvsite_sql.engine.generation_frames import READINGS, readings
+from pvsite_sql.engine.generation_frames import READINGS, parse_readings
 
 MINUTES = timedelta(minutes=5)
 MONTH = datetime(2024, 6, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ def with_strings(frame: pd.DataFrame) -> pd.DataFrame:
 
 def binary(frame: pd.DataFrame) -> bytes:
     """The same rows as a binary COPY of four columns, in the frame's order."""
-    columns = readings(frame, MINUTES).columns
+    columns = parse_readings(frame, MINUTES).columns
     places = pd.MultiIndex.from_arrays([columns["site_uuid"], columns["start_utc"]])
     site = np.array([site.bytes for site in frame["site_uuid"]], "S16")
     start = frame["start_utc"].dt.tz_localize(None).to_numpy("M8[us]").view("i8") - 946_684_800_000_000
