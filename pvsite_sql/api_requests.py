@@ -13,13 +13,21 @@ __all__ = ["ApiRequests"]
 
 
 class ApiRequests:
-    """`repo.api_requests`; an unknown user raises `NotFound`."""
+    """`repo.api_requests`. Methods raise `NotFound` if a user does not exist."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def create(self, url: str, *, email: str | None = None) -> ApiRequest:
-        """Note a request; without an email it is nobody's."""
+        """Store a request.
+
+        Args:
+            url: the URL of the request.
+            email: the email of the user. None stores a request without a user.
+
+        Raises:
+            NotFound: the user does not exist.
+        """
         address = as_text(url, "url")
 
         def work(conn: QueryConnection) -> ApiRequest:
@@ -31,7 +39,7 @@ class ApiRequests:
             return self._session.run("write", work)
 
     def last_per_user(self) -> list[ApiRequest]:
-        """The last request of each user that has made one, by the user's email."""
+        """Return the last request of each user, ordered by email. Users without requests are left out."""
         return self._session.run("read", lambda conn: conn.rows(ApiRequest, "api_requests/last_per_user"))
 
     def list_for_user(
@@ -43,20 +51,23 @@ class ApiRequests:
         include: str | None = None,
         exclude: str | None = None,
     ) -> list[ApiRequest]:
-        """A user's requests, oldest first.
+        """Return the requests of a user, oldest first.
 
         Args:
-            email: the user's.
-            start_utc: requests from here on; None: from the first.
-            end_utc: requests before this; None: up to the last.
-            include: only those with this in their url.
-            exclude: only those without this in their url.
+            email: the email of the user.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            include: return only requests whose URL contains this string.
+            exclude: return only requests whose URL does not contain this string.
+
+        Raises:
+            NotFound: the user does not exist.
         """
-        parts = {"include": as_optional_text(include, "include"), "exclude": as_optional_text(exclude, "exclude")}
+        filters = {"include": as_optional_text(include, "include"), "exclude": as_optional_text(exclude, "exclude")}
         bounds = window(start_utc, end_utc)
 
         def work(conn: QueryConnection) -> list[ApiRequest]:
             find_user(conn, email)
-            return conn.rows(ApiRequest, "api_requests/list_for_user", email=email, **bounds, **parts)
+            return conn.rows(ApiRequest, "api_requests/list_for_user", email=email, **bounds, **filters)
 
         return self._session.run("read", work)

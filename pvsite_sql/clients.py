@@ -1,4 +1,4 @@
-"""Clients: who hands in sites."""
+"""Clients: the owners of sites."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class Clients:
         self._session = session
 
     def get(self, name: str) -> Client:
-        """The client of that name.
+        """Return the client with this name.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the client does not exist.
         """
-        found = self._session.run(
+        client = self._session.run(
             "read", lambda conn: conn.row(Client, "clients/get", client_name=as_text(name, "name"))
         )
-        if found is None:
+        if client is None:
             raise NotFound(f"no client {name!r}")
-        return found
+        return client
 
     def get_or_create(self, name: str) -> Client:
-        """The client of that name, made if there is none; safe for any number of concurrent callers."""
+        """Return the client with this name. Create it if necessary. Concurrent calls return the same client."""
         return self._session.run(
             "write", lambda conn: conn.get_or_create(Client, "clients/get_or_create", client_name=as_text(name, "name"))
         )
 
     def list(self) -> list[Client]:
-        """All clients, by name."""
+        """Return all clients, ordered by name."""
         return self._session.run("read", lambda conn: conn.rows(Client, "clients/list"))

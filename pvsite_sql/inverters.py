@@ -14,13 +14,17 @@ __all__ = ["Inverters"]
 
 
 class Inverters:
-    """`repo.inverters`; an unknown site raises `NotFound`."""
+    """`repo.inverters`. Methods raise `NotFound` if a site does not exist."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def create(self, *, site_uuid: UUID | str) -> Inverter:
-        """Make an inverter at a site."""
+        """Create an inverter at a site.
+
+        Raises:
+            NotFound: the site does not exist.
+        """
         uuid = as_uuid(site_uuid, "site_uuid")
 
         def work(conn: QueryConnection) -> Inverter:
@@ -31,7 +35,11 @@ class Inverters:
             return self._session.run("write", work)
 
     def list(self, *, site_uuid: UUID | str) -> builtins.list[Inverter]:
-        """The inverters of a site, oldest first."""
+        """Return the inverters of a site, oldest first.
+
+        Raises:
+            NotFound: the site does not exist.
+        """
         uuid = as_uuid(site_uuid, "site_uuid")
 
         def work(conn: QueryConnection) -> builtins.list[Inverter]:

@@ -1,4 +1,4 @@
-"""The models that make forecasts."""
+"""Forecasting models."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ class MlModels:
         self._session = session
 
     def get_or_create(self, name: str, *, version: str | None = None, description: str | None = None) -> MlModel:
-        """The model of that name and version, made if there is none; safe for any number of concurrent callers.
+        """Return the model with this name and version. Create it if necessary. Concurrent calls return the same model.
 
         Args:
-            name: the model's name, not empty.
-            version: None: the model comes without one.
-            description: kept if the model is made; one that is there keeps its own.
+            name: the name of the model; must not be empty.
+            version: the version of the model. None means that the model has no version.
+            description: the description of a new model. An existing model keeps its description.
+
+        Raises:
+            InvalidInput: the name is empty, or an argument is not a string.
         """
         parameters = {
             "name": as_name(name, "name"),
@@ -35,5 +38,5 @@ class MlModels:
         )
 
     def list(self) -> builtins.list[MlModel]:
-        """All models, by name and version."""
+        """Return all models, ordered by name and version."""
         return self._session.run("read", lambda conn: conn.rows(MlModel, "ml_models/list"))

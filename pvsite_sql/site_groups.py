@@ -1,4 +1,4 @@
-"""Site groups: what a user may see."""
+"""Site groups: the sites that their users can see."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["SiteGroups"]
 
 
 class SiteGroups:
-    """`repo.site_groups`; wherever a group or a site is named that does not exist, `NotFound` is raised."""
+    """`repo.site_groups`. Methods raise `NotFound` if a site group or site does not exist."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def get(self, name: str) -> SiteGroup:
-        """The group of that name.
+        """Return the site group with this name.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the site group does not exist.
         """
         return self._session.run("read", lambda conn: find_site_group(conn, name))
 
     def get_or_create(self, name: str) -> SiteGroup:
-        """The group of that name, made if there is none; safe for any number of concurrent callers."""
+        """Return the site group with this name. Create it if necessary. Concurrent calls return the same site group."""
         return self._session.run(
             "write",
             lambda conn: conn.get_or_create(
@@ -38,15 +38,19 @@ class SiteGroups:
         )
 
     def list(self) -> builtins.list[SiteGroup]:
-        """All groups, by name."""
+        """Return all site groups, ordered by name."""
         return self._session.run("read", lambda conn: conn.rows(SiteGroup, "site_groups/list"))
 
     def create(self, name: str, *, service_level: int = 0) -> SiteGroup:
-        """Make a group.
+        """Create a site group.
+
+        Args:
+            name: the name of the site group.
+            service_level: the level of service that its users get, at least 0.
 
         Raises:
-            Duplicate: there is one of that name.
-            CheckFailed: the level is below zero.
+            Duplicate: a site group with this name already exists.
+            CheckFailed: the level is negative.
         """
         level = as_integer(service_level, "service_level")
         return self._session.run(
@@ -57,7 +61,11 @@ class SiteGroups:
         )
 
     def sites(self, name: str) -> builtins.list[Site]:
-        """The sites of a group, by site_uuid."""
+        """Return the sites of a site group, ordered by UUID.
+
+        Raises:
+            NotFound: the site group does not exist.
+        """
 
         def work(conn: QueryConnection) -> builtins.list[Site]:
             find_site_group(conn, name)
@@ -66,7 +74,11 @@ class SiteGroups:
         return self._session.run("read", work)
 
     def users(self, name: str) -> builtins.list[User]:
-        """The users of a group, by email."""
+        """Return the users of a site group, ordered by email.
+
+        Raises:
+            NotFound: the site group does not exist.
+        """
 
         def work(conn: QueryConnection) -> builtins.list[User]:
             find_site_group(conn, name)
@@ -75,7 +87,13 @@ class SiteGroups:
         return self._session.run("read", work)
 
     def add_site(self, name: str, *, site_uuid: UUID | str) -> builtins.list[Site]:
-        """Put a site into a group, where it may stand already; returns the group's sites, by site_uuid."""
+        """Add a site to a site group and return the group's sites, ordered by UUID.
+
+        Does nothing if the site already belongs to the group.
+
+        Raises:
+            NotFound: the site group or the site does not exist.
+        """
         uuid = as_uuid(site_uuid, "site_uuid")
 
         def work(conn: QueryConnection) -> builtins.list[Site]:
@@ -88,7 +106,13 @@ class SiteGroups:
             return self._session.run("write", work)
 
     def remove_site(self, name: str, *, site_uuid: UUID | str) -> builtins.list[Site]:
-        """Take a site out of a group, where it may be missing already; returns the group's sites, by site_uuid."""
+        """Remove a site from a site group and return the group's remaining sites, ordered by UUID.
+
+        Does nothing if the site does not belong to the group.
+
+        Raises:
+            NotFound: the site group or the site does not exist.
+        """
         uuid = as_uuid(site_uuid, "site_uuid")
 
         def work(conn: QueryConnection) -> builtins.list[Site]:
@@ -100,10 +124,15 @@ class SiteGroups:
         return self._session.run("write", work)
 
     def set_service_level(self, name: str, *, level: int) -> SiteGroup:
-        """Set what a group is entitled to, from 0; returns the group.
+        """Set the service level of a site group and return the site group.
+
+        Args:
+            name: the name of the site group.
+            level: the level of service that its users get, at least 0.
 
         Raises:
-            CheckFailed: the level is below zero.
+            NotFound: the site group does not exist.
+            CheckFailed: the level is negative.
         """
 
         def work(conn: QueryConnection) -> SiteGroup:
@@ -115,10 +144,11 @@ class SiteGroups:
         return self._session.run("write", work)
 
     def delete(self, name: str) -> None:
-        """Delete a group and its memberships; its sites stay.
+        """Delete a site group. Its sites are kept.
 
         Raises:
-            ConstraintError: users are in it; nothing is deleted.
+            NotFound: the site group does not exist.
+            ConstraintError: the site group still has users. Nothing is deleted.
         """
         try:
 

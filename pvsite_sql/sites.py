@@ -1,4 +1,4 @@
-"""Sites: where power is generated, and what is known of them."""
+"""Sites: the places that generate power."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Unpack, get_args
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from .engine.inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids
 from .engine.lookups import find_site, find_user
@@ -20,13 +20,13 @@ from .models import LatitudeLongitudeLimits, Site, SiteChange
 __all__ = ["AssetType", "SiteFields", "Sites"]
 
 AssetType = Literal["pv", "wind"]
-_Text = Annotated[str, Field(strict=True)]  # no bytes
+_Text = Annotated[str, Field(strict=True)]  # strict: no bytes
 _Integer = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
 
 @with_config(ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=False))
 class SiteFields(TypedDict, total=False):
-    """What `create` and `update` take: the columns of `sites` but for its identity. Angles in degrees, power in kW."""
+    """The fields of `create` and `update`: columns of `sites`. Angles are in degrees, capacities in kW."""
 
     client_uuid: UUID | None
     client_site_id: _Integer | None
@@ -50,72 +50,76 @@ _FIELDS = TypeAdapter(SiteFields)
 
 
 class Sites:
-    """`repo.sites`; wherever a site, user or client is named that does not exist, `NotFound` is raised."""
+    """`repo.sites`. Methods raise `NotFound` if a site, user or client does not exist."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def create(self, **fields: Unpack[SiteFields]) -> Site:
-        """Make a site of the given fields; what is not given is not known.
+        """Create a site. Fields that are not given are unknown (None), except for these defaults.
 
-        The country is 'uk', the asset type 'pv', the site active and the inverters' capacity that of the site, unless
-        they are given.
+        `country` is "uk", `asset_type` is "pv", `active` is True, and `inverter_capacity_kw` equals `capacity_kw`.
 
         Raises:
-            InvalidInput: a field that there is not, or a value of the wrong type.
-            CheckFailed: a value outside of its range, such as a capacity below zero.
+            InvalidInput: a field does not exist, or a value has the wrong type.
+            NotFound: the client does not exist.
+            CheckFailed: a value is out of range, such as a negative capacity.
         """
         return self._write("sites/create", fields)
 
     def get(self, site_uuid: UUID | str) -> Site:
-        """The site of that uuid.
+        """Return the site with this UUID.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the site does not exist.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
         return self._session.run("read", lambda conn: find_site(conn, uuid))
 
     def get_as_of(self, site_uuid: UUID | str, *, at_utc: datetime) -> Site:
-        """The site as it was at a time: what its last change up to then, that one included, made of it.
+        """Return a site as it was after its last change at or before a time.
 
-        A site that is older than its history is taken to have been from the start what it was when the history began.
+        If the site is older than its history, it is assumed not to have changed before the history started.
 
         Raises:
-            NotFound: there was none then.
+            NotFound: the site did not exist at this time.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
         at_utc = as_utc(at_utc, "at_utc")
-        found = self._session.run("read", lambda conn: conn.row(Site, "sites/get_as_of", site_uuid=uuid, at_utc=at_utc))
-        if found is None:
+        site = self._session.run("read", lambda conn: conn.row(Site, "sites/get_as_of", site_uuid=uuid, at_utc=at_utc))
+        if site is None:
             raise NotFound(f"no site {uuid} at {at_utc}")
-        return found
+        return site
 
     def history(self, site_uuid: UUID | str) -> builtins.list[SiteChange]:
-        """The changes of a site, from the first one on; also of one that was deleted.
+        """Return all changes of a site, oldest first. Works for deleted sites too.
 
         Raises:
-            NotFound: there was never such a site.
+            NotFound: the site has never existed.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
         changes = self._session.run("read", lambda conn: conn.rows(SiteChange, "sites/history", site_uuid=uuid))
         if not changes:
-            raise NotFound(f"no site {uuid}, and no history of one")
+            raise NotFound(f"no site {uuid}, and no history of it")
         return changes
 
     def get_by_client_site_id(
         self, client_site_id: int, *, client_site_name: str | None = None, client_name: str | None = None
     ) -> Site:
-        """The site to which a client gave that number; the oldest one if there are several.
+        """Return the site with this client_site_id, the oldest one if there are several.
 
         Args:
-            client_site_id: the number.
-            client_site_name: the name that the client gave the site, or
-            client_name: the client's own name; exactly one of the two.
+            client_site_id: the client's number for the site.
+            client_site_name: the client's name for the site. Give either this or `client_name`.
+            client_name: the name of the client.
+
+        Raises:
+            InvalidInput: not exactly one of `client_site_name` and `client_name` is given.
+            NotFound: the site does not exist.
         """
         if (client_site_name is None) == (client_name is None):
-            raise InvalidInput("either client_site_name or client_name is wanted", column="client_name")
-        found = self._session.run(
+            raise InvalidInput("requires exactly one of client_site_name and client_name", column="client_name")
+        site = self._session.run(
             "read",
             lambda conn: conn.row(
                 Site,
@@ -125,18 +129,22 @@ class Sites:
                 client_name=as_filter(client_name, "client_name"),
             ),
         )
-        if found is None:
+        if site is None:
             raise NotFound(f"no site with client_site_id {client_site_id} of {client_site_name or client_name!r}")
-        return found
+        return site
 
     def get_by_client_site_name(self, name: str) -> Site:
-        """The site to which its client gave that name; the oldest one if there are several."""
-        found = self._session.run(
+        """Return the site with this client_site_name, the oldest one if there are several.
+
+        Raises:
+            NotFound: the site does not exist.
+        """
+        site = self._session.run(
             "read", lambda conn: conn.row(Site, "sites/get_by_client_site_name", client_site_name=as_text(name, "name"))
         )
-        if found is None:
+        if site is None:
             raise NotFound(f"no site with client_site_name {name!r}")
-        return found
+        return site
 
     def list(
         self,
@@ -147,15 +155,22 @@ class Sites:
         active: bool | None = None,
         client_name: str | None = None,
     ) -> builtins.list[Site]:
-        """The sites that fit every filter given, by site_uuid; `site_uuids` None: any, an empty list: none.
+        """Return the sites that match all filters, ordered by UUID. None disables a filter.
+
+        Args:
+            site_uuids: return only these sites. UUIDs of nonexistent sites are ignored. An empty list returns no sites.
+            country: return only sites in this country.
+            asset_type: return only sites of this type, "pv" or "wind".
+            active: return only active (True) or inactive (False) sites.
+            client_name: return only sites of this client.
 
         Raises:
-            InvalidInput: a filter that no site could fit, or an empty text.
+            InvalidInput: a filter is invalid or an empty string.
         """
         if asset_type is not None and asset_type not in get_args(AssetType):
-            raise InvalidInput(f"pv or wind, not {asset_type!r}", column="asset_type")
+            raise InvalidInput(f"must be 'pv' or 'wind', got {asset_type!r}", column="asset_type")
         if active not in (None, True, False):
-            raise InvalidInput(f"True or False, not {active!r}", column="active")
+            raise InvalidInput(f"must be True, False or None, got {active!r}", column="active")
         filters = {
             "country": as_filter(country, "country"),
             "asset_type": asset_type or "",
@@ -170,11 +185,14 @@ class Sites:
         )
 
     def list_for_user(self, email: str, *, within: LatitudeLongitudeLimits | None = None) -> builtins.list[Site]:
-        """The sites that a user may see, by site_uuid.
+        """Return the sites that a user can see, ordered by UUID.
 
         Args:
-            email: the user's.
-            within: only sites in this box, its edges included; a site whose place is not known is in no box.
+            email: the email of the user.
+            within: return only sites inside this rectangle. Sites without coordinates are left out.
+
+        Raises:
+            NotFound: the user does not exist.
         """
 
         def work(conn: QueryConnection) -> builtins.list[Site]:
@@ -186,7 +204,11 @@ class Sites:
         return self._session.run("read", work)
 
     def visible(self, email: str, *, site_uuids: Iterable[UUID | str]) -> set[UUID]:
-        """Those of the sites that the user may see."""
+        """Return those of the given sites that a user can see.
+
+        Raises:
+            NotFound: the user does not exist.
+        """
         uuids = as_uuids(site_uuids, "site_uuids")
 
         def work(conn: QueryConnection) -> set[UUID]:
@@ -196,18 +218,24 @@ class Sites:
         return self._session.run("read", work)
 
     def update(self, site_uuid: UUID | str, **changes: Unpack[SiteFields]) -> Site:
-        """Change the given fields and leave the others; None makes a field not known. Returns the site.
+        """Change the given fields of a site and return the site. None clears a field.
 
         Raises:
-            InvalidInput: a field that there is not, or a value of the wrong type.
-            CheckFailed: a value outside of its range, such as a capacity below zero.
+            InvalidInput: a field does not exist, or a value has the wrong type.
+            NotFound: the site or the client does not exist.
+            CheckFailed: a value is out of range, such as a negative capacity.
         """
         return self._write("sites/update", changes, as_uuid(site_uuid, "site_uuid"))
 
     def delete(self, site_uuid: UUID | str, *, delete_generation: bool = False) -> None:
-        """Delete a site with its forecasts, inverters and places in groups.
+        """Delete a site, its forecasts, its inverters and its site group memberships.
 
-        Its readings stay, and stay readable, unless `delete_generation` is set.
+        Args:
+            site_uuid: the site.
+            delete_generation: delete the readings of the site too. By default they are kept and can still be read.
+
+        Raises:
+            NotFound: the site does not exist.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
 

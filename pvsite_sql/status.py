@@ -1,4 +1,4 @@
-"""Messages on the state of the service."""
+"""Messages about the state of the service."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ class Statuses:
         self._session = session
 
     def create(self, status: str, *, message: str) -> Status:
-        """Say how the service is, in a word (ok, warning, error) and in a sentence."""
-        word, sentence = as_text(status, "status"), as_text(message, "message")
-        return self._session.run("write", lambda conn: conn.one(Status, "status/create", status=word, message=sentence))
+        """Store a message.
+
+        Args:
+            status: the state of the service, such as "ok", "warning" or "error".
+            message: the message for users.
+        """
+        parameters = {"status": as_text(status, "status"), "message": as_text(message, "message")}
+        return self._session.run("write", lambda conn: conn.one(Status, "status/create", **parameters))
 
     def latest(self) -> Status | None:
-        """What was said last, None where nothing was said yet."""
+        """Return the newest message, or None if there is none."""
         return self._session.run("read", lambda conn: conn.row(Status, "status/latest"))

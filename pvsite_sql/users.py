@@ -1,4 +1,4 @@
-"""Users, each in one site group."""
+"""Users. Each belongs to one site group."""
 
 from __future__ import annotations
 
@@ -14,41 +14,42 @@ __all__ = ["Users"]
 
 
 class Users:
-    """`repo.users`; wherever a user or a group is named that does not exist, `NotFound` is raised."""
+    """`repo.users`. Methods raise `NotFound` if a user or site group does not exist. Emails are case-sensitive."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def get(self, email: str) -> User:
-        """The user of that email.
+        """Return the user with this email.
 
         Raises:
-            NotFound: there is none.
+            NotFound: the user does not exist.
         """
         return self._session.run("read", lambda conn: find_user(conn, email))
 
     def get_or_create(self, email: str) -> User:
-        """The user of that email; if there is none, made with a group of its own, `site_group_for_<email>`.
+        """Return the user with this email. Create the user, in the site group `site_group_for_<email>`, if necessary.
 
-        Safe for any number of concurrent callers; a group of that name that is left over is used again.
+        The site group is created too, unless it exists. Concurrent calls return the same user.
         """
         while True:
             try:
                 return self._session.run(
                     "write", lambda conn: conn.get_or_create(User, "users/get_or_create", email=as_text(email, "email"))
                 )
-            except MissingReference:  # another deleted the group that was left over: it is made anew
+            except MissingReference:  # a concurrent transaction deleted the existing group
                 continue
 
     def list(self) -> builtins.list[User]:
-        """All users, by email."""
+        """Return all users, ordered by email."""
         return self._session.run("read", lambda conn: conn.rows(User, "users/list"))
 
     def create(self, email: str, *, site_group_name: str) -> User:
-        """Make a user in a group that there is.
+        """Create a user in an existing site group.
 
         Raises:
-            Duplicate: there is a user of that email.
+            NotFound: the site group does not exist.
+            Duplicate: a user with this email already exists.
         """
 
         def work(conn: QueryConnection) -> User:
@@ -59,7 +60,11 @@ class Users:
             return self._session.run("write", work)
 
     def set_site_group(self, email: str, *, site_group_name: str) -> User:
-        """Move a user into another group; returns the user."""
+        """Move a user to another site group and return the user.
+
+        Raises:
+            NotFound: the user or the site group does not exist.
+        """
 
         def work(conn: QueryConnection) -> User:
             find_user(conn, email)
@@ -70,7 +75,11 @@ class Users:
             return self._session.run("write", work)
 
     def delete(self, email: str) -> None:
-        """Delete a user; the group stays, API requests stay without a user."""
+        """Delete a user. The site group is kept. The API requests are kept, without a user.
+
+        Raises:
+            NotFound: the user does not exist.
+        """
 
         def work(conn: QueryConnection) -> None:
             find_user(conn, email)

@@ -93,7 +93,7 @@ class TestHistory:
             repo.sites.history("roof")
 
     def test_of_a_site_that_never_was_is_not_found(self, repo: Repository, site: Site) -> None:
-        with pytest.raises(NotFound, match="no history of one"):
+        with pytest.raises(NotFound, match="no history of it"):
             repo.sites.history(uuid4())
         assert len(repo.sites.history(site.site_uuid)) == 1
 
