@@ -111,5 +111,5 @@ def test_list_for_user_filters(repo: Repository, asked: list[ApiRequest], filter
 
 @pytest.mark.parametrize("bound", ["start_utc", "end_utc"])
 def test_a_bound_is_a_time(repo: Repository, bound: str) -> None:
-    with pytest.raises(InvalidInput, match=f"{bound}: a time"):
+    with pytest.raises(InvalidInput, match=f"{bound}: must be a datetime"):
         repo.api_requests.list_for_user(ALICE, **{bound: "2024-06-01"})
