@@ -1,8 +1,8 @@
--- Notes a request to the API; without a user where the email is empty. No row where there is no such user.
+-- Store a request to the API, without a user if the email is empty. Returns no row if the user does not exist.
 --
 -- Parameters:
---   url    text  the address that was asked for
---   email  text  the user's email, or empty
+--   url    text  the URL of the request
+--   email  text  the user's email, case-sensitive; empty for none
 -- Result: ApiRequest
 --   uuid         uuid
 --   url          text
@@ -14,9 +14,9 @@ INSERT INTO api_request (url, user_uuid)
 SELECT
     :'url'::text,
     u.user_uuid
-FROM (SELECT NULLIF(:'email', '') AS email) AS asked
-LEFT JOIN users AS u ON u.email = asked.email
-WHERE asked.email IS NULL OR u.user_uuid IS NOT NULL
+FROM (SELECT NULLIF(:'email', '') AS email) AS requester
+LEFT JOIN users AS u ON u.email = requester.email
+WHERE requester.email IS NULL OR u.user_uuid IS NOT NULL
 RETURNING
     uuid,
     url,

@@ -1,4 +1,4 @@
--- The last request of each user that has made one, by email.
+-- Return the last request of each user, ordered by email. Users without requests are left out.
 --
 -- Parameters: none
 -- Result: ApiRequest

@@ -1,11 +1,11 @@
--- The requests of a user in a window of time, oldest first.
+-- Return the requests of a user in a time window, oldest first.
 --
 -- Parameters:
---   email      text         the user's email, as it is written
---   start_utc  timestamptz  requests from here on; -infinity: from the first
---   end_utc    timestamptz  requests before this; infinity: up to the last
---   include    text         only addresses with this in them; empty: all
---   exclude    text         only addresses without this in them; empty: all
+--   email      text         the user's email, case-sensitive
+--   start_utc  timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc    timestamptz  end of the window, exclusive; infinity for no limit
+--   include    text         return only requests whose URL contains this; empty for all
+--   exclude    text         return only requests whose URL does not contain this; empty for all
 -- Result: ApiRequest
 --   uuid         uuid
 --   url          text

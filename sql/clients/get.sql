@@ -1,7 +1,7 @@
--- The client of that name.
+-- Return the client with this name.
 --
 -- Parameters:
---   client_name  text  the name
+--   client_name  text  the name of the client
 -- Result: Client
 --   client_uuid  uuid
 --   client_name  text

@@ -1,15 +1,15 @@
--- The client of that name, made if there is none. No row means that another caller made it at this very moment and
--- has committed since: ask again.
+-- Return the client with this name, or create it. No row means that a concurrent transaction created the client. Run
+-- the query again.
 --
 -- Parameters:
---   client_name  text  the name
+--   client_name  text  the name of the client
 -- Result: Client
 --   client_uuid  uuid
 --   client_name  text
 --   created_utc  timestamptz
 -- Index: clients_client_name_key
 -- Touches: 1
-WITH found AS (
+WITH existing AS (
     SELECT
         c.client_uuid,
         c.client_name,
@@ -18,22 +18,22 @@ WITH found AS (
     WHERE c.client_name = :'client_name'::text
 ),
 
-made AS (
+created AS (
     INSERT INTO clients (client_name)
     SELECT :'client_name'::text
-    WHERE NOT EXISTS (SELECT FROM found)
+    WHERE NOT EXISTS (SELECT FROM existing)
     ON CONFLICT (client_name) DO NOTHING
     RETURNING client_uuid, client_name, created_utc
 )
 
 SELECT
-    f.client_uuid,
-    f.client_name,
-    f.created_utc
-FROM found AS f
+    e.client_uuid,
+    e.client_name,
+    e.created_utc
+FROM existing AS e
 UNION ALL
 SELECT
     m.client_uuid,
     m.client_name,
     m.created_utc
-FROM made AS m;
+FROM created AS m;

@@ -1,11 +1,11 @@
--- All clients, by name.
+-- Return all clients, ordered by name.
 --
 -- Parameters: none
 -- Result: Client
 --   client_uuid  uuid
 --   client_name  text
 --   created_utc  timestamptz
--- Index: none (reads them all)
+-- Index: none (reads all rows)
 -- Touches: clients
 SELECT
     c.client_uuid,

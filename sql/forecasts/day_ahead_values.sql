@@ -1,14 +1,13 @@
--- What was known the day before: for each site and each target start in a window the value of the newest forecast
--- that was created before a given hour of the day before the target day, both in a local time zone; by site and
--- start.
+-- Return for each site and start in a time window the value of the newest forecast that was created before a given hour
+-- on the day before, ordered by site and start. Day and hour are local times in a time zone.
 --
 -- Parameters:
 --   site_uuids  uuid[]       the sites
---   start_utc   timestamptz  values that start here or later; -infinity: from the first
---   end_utc     timestamptz  values that start before this; infinity: up to the last
---   hour        integer      0 to 24, by the local clock
---   timezone    text         of the IANA, such as Europe/London
---   model_name  text         only forecasts of the model's versions; empty: any
+--   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
+--   hour        integer      0 to 24, in local time
+--   timezone    text         an IANA time zone, such as Europe/London
+--   model_name  text         use only forecasts of this model, in any version; empty for all
 -- Result: ForecastValue by site_uuid
 --   site_uuid             uuid
 --   start_utc             timestamptz
@@ -43,6 +42,6 @@ FROM
         :'timezone'::text
     ) AS v
 WHERE
-    -- looked at where there is no forecast too: a zone that there is not is always an error
+    -- raises an error for an unknown time zone, even if there is no forecast
     timestamptz '2000-01-01 00:00+00' AT TIME ZONE :'timezone'::text IS NOT NULL
 ORDER BY v.site_uuid, v.start_utc;

@@ -1,14 +1,17 @@
--- How far forecasts were off, for each horizon, over some sites and a window of target starts: the count of values,
--- the mean of forecast - generation, of its absolute value, and the root of the mean of its square, in kW and as a
--- share of the site's capacity (of sites whose capacity is known and above zero). The generation of a slot is the
--- mean of the readings that lie in it, weighted by how long they do; a slot counts where they cover at least half of
--- it. Readings of more than a day are passed over at the window's edge.
+-- Return the forecast errors of the given sites in a time window, for each horizon. The error is forecast minus
+-- generation. The result has the number of values, the mean error, the mean absolute error (mae) and the root mean
+-- square error (rmse), in kW and as shares of the site's capacity. Sites without a known capacity above zero do not
+-- count for the shares.
+--
+-- The generation of a slot is the mean of the readings that overlap it, weighted by the length of the overlap. A slot
+-- is used only if readings cover at least half of it. Readings that start more than a day before the window are not
+-- used.
 --
 -- Parameters:
 --   site_uuids  uuid[]       the sites
---   start_utc   timestamptz  values that start here or later; -infinity: from the first
---   end_utc     timestamptz  values that start before this; infinity: up to the last
---   model_name  text         only forecasts of the model's versions; empty: any
+--   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
+--   model_name  text         use only forecasts of this model, in any version; empty for all
 -- Result: row
 --   horizon_minutes   integer
 --   count             bigint
@@ -44,7 +47,7 @@ WITH forecast AS MATERIALIZED (
         )
 ),
 
--- the grids that the forecasts of a site lie on: usually one
+-- the grids of each site's forecasts; usually one per site
 grid AS (
     SELECT DISTINCT
         f.site_uuid,
@@ -53,7 +56,7 @@ grid AS (
     FROM forecast AS f
 ),
 
--- each reading in the slots that it touches, with the seconds that it lies in them
+-- each reading in each slot that it overlaps, with the length of the overlap
 touched AS (
     SELECT
         d.site_uuid,
@@ -73,7 +76,7 @@ touched AS (
             make_interval(mins => d.resolution_minutes)
         ) AS t (start_utc)
     WHERE
-        g.site_uuid = ANY(:'site_uuids'::uuid[])  -- as the grids' are: however it joins them, it reads no other site
+        g.site_uuid = ANY(:'site_uuids'::uuid[])  -- the same sites as in grid, so that no join order reads others
         AND g.start_utc >= :'start_utc'::timestamptz - interval '1 day'
         AND g.start_utc < :'end_utc'::timestamptz + interval '1 day'
 ),
@@ -91,8 +94,8 @@ measured AS (
     HAVING sum(t.seconds) >= t.resolution_minutes * 30
 ),
 
--- values and what was measured in their slots meet in one sort: of freshly loaded tables the planner knows too little
--- to choose anything but a nested loop for a join
+-- Match values and measurements with one sort instead of a join: on freshly loaded tables without statistics, the
+-- planner would choose a nested loop.
 matched AS (
     SELECT
         a.timestamp_utc,

@@ -1,4 +1,4 @@
--- The forecast of that uuid, whole.
+-- Return a forecast with all its values.
 --
 -- Parameters:
 --   forecast_uuid  uuid  the forecast

@@ -1,4 +1,4 @@
--- New forecasts, straight into the table.
+-- Copy new forecasts into the table.
 --
 -- Parameters: none
 -- Result: none

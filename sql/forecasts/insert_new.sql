@@ -1,10 +1,9 @@
--- The staged forecasts whose key is not stored yet, in the order of the key, so that two writers wait for each other
--- in one order. The anti-join passes over what is there; ON CONFLICT catches what another writer stores at the same
--- moment.
+-- Insert the staged forecasts whose key is not stored. Rows are inserted in key order, so that concurrent writers do
+-- not deadlock. The anti-join skips stored keys. ON CONFLICT skips keys that a concurrent transaction stores.
 --
 -- Parameters:
---   start_utc  timestamptz  the first timestamp that is staged: prunes the partitions
---   end_utc    timestamptz  the last timestamp that is staged
+--   start_utc  timestamptz  the first staged timestamp, for partition pruning
+--   end_utc    timestamptz  the last staged timestamp, inclusive
 -- Result: none
 -- Index: forecasts_key
 -- Touches: forecasts_staging + siblings * forecasts_staging
@@ -44,7 +43,7 @@ WHERE
             AND f.forecast_version = n.forecast_version
             AND f.timestamp_utc >= :'start_utc'::timestamptz
             AND f.timestamp_utc <= :'end_utc'::timestamptz
-        OFFSET 0  -- looked up key by key: a join would read the months of the window whole for a few staged rows
+        OFFSET 0  -- forces an index lookup per key: a join would read whole partitions for a few staged rows
     )
 ORDER BY n.site_uuid, n.timestamp_utc, n.ml_model_uuid NULLS FIRST, n.forecast_version COLLATE "C"  -- noqa: RF03
 ON CONFLICT (site_uuid, timestamp_utc, ml_model_uuid, forecast_version) DO NOTHING;

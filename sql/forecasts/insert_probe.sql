@@ -1,11 +1,11 @@
--- Whether a forecast is stored already of one of the given sites at the given timestamp; and what time it is for the
--- transaction. Where none is, the forecasts go straight into the table by COPY.
+-- Check whether a forecast of any of the given sites and timestamps is already stored, and return the transaction's
+-- time. If none is stored, the new forecasts are copied straight into the table.
 --
 -- Parameters:
 --   site_uuids      uuid[]         the sites
---   timestamps_utc  timestamptz[]  for each site the timestamp of a forecast to be
---   start_utc       timestamptz    the first timestamp of all: prunes the partitions
---   end_utc         timestamptz    the last timestamp of all
+--   timestamps_utc  timestamptz[]  the timestamp of a new forecast, for each element of site_uuids
+--   start_utc       timestamptz    the first timestamp, for partition pruning
+--   end_utc         timestamptz    the last timestamp, inclusive
 -- Result: row
 --   taken    boolean
 --   now_utc  timestamptz

@@ -1,10 +1,10 @@
--- The stored forecasts that the staged ones replace, where they differ; they keep their forecast_uuid. After
--- insert_new every key is stored, by whomever; the rows are locked in the order of the key first, so that two writers
--- wait for each other in one order.
+-- Replace stored forecasts by the staged ones, if they differ. The stored forecasts keep their forecast_uuid. After
+-- insert_new, every staged key is stored. Rows are locked in key order before the update, so that concurrent writers do
+-- not deadlock.
 --
 -- Parameters:
---   start_utc  timestamptz  the first timestamp that is staged: prunes the partitions
---   end_utc    timestamptz  the last timestamp that is staged
+--   start_utc  timestamptz  the first staged timestamp, for partition pruning
+--   end_utc    timestamptz  the last staged timestamp, inclusive
 -- Result: none
 -- Index: forecasts_key, forecasts_forecast_uuid_idx
 -- Touches: 2 * forecasts_staging + siblings * forecasts_staging
@@ -35,7 +35,7 @@ WITH changed AS MATERIALIZED (
         FROM pg_temp.forecasts_staging AS s
         ORDER BY s.site_uuid, s.timestamp_utc, s.ml_model_uuid NULLS FIRST, s.forecast_version COLLATE "C"  -- noqa: RF03
     ) AS n
-    -- looked up key by key: a join would read the months of the window whole for a few staged rows
+    -- LATERAL forces an index lookup per key: a join would read whole partitions for a few staged rows
     CROSS JOIN LATERAL (
         SELECT o.forecast_uuid
         FROM forecasts AS o
@@ -71,6 +71,6 @@ WHERE
     f.site_uuid = c.site_uuid
     AND f.timestamp_utc = c.timestamp_utc
     AND f.forecast_uuid = c.forecast_uuid
-    AND f.forecast_uuid = ANY(ARRAY(SELECT a.forecast_uuid FROM changed AS a))  -- looked up, as above
+    AND f.forecast_uuid = ANY(ARRAY(SELECT a.forecast_uuid FROM changed AS a))  -- an index lookup, as above
     AND f.timestamp_utc >= :'start_utc'::timestamptz
     AND f.timestamp_utc <= :'end_utc'::timestamptz;

@@ -1,8 +1,8 @@
--- Forecasts into the staging table, each key once.
+-- Copy forecasts into the staging table. Each key must occur once.
 --
 -- Parameters: none
 -- Result: none
--- Index: none (a table without one)
+-- Index: none (the table has no index)
 -- Touches: none
 -- After: forecasts/insert_staging
 COPY pg_temp.forecasts_staging (

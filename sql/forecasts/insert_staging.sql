@@ -1,10 +1,10 @@
--- Where forecasts wait whose keys may be stored already. Made once a session and emptied at the end of each
--- transaction, so that it works behind a pooler that lends the server for one transaction. A created_utc that is NULL
--- was not given.
+-- Create the staging table for forecasts whose keys may already be stored. It is created once per session and emptied
+-- at the end of each transaction. So it works with a connection pooler that assigns a server to each transaction.
+-- created_utc is NULL if it was not given.
 --
 -- Parameters: none
 -- Result: none
--- Index: none (makes a table)
+-- Index: none (creates a table)
 -- Touches: none
 CREATE TEMPORARY TABLE IF NOT EXISTS forecasts_staging (
     site_uuid uuid NOT NULL,

@@ -1,6 +1,6 @@
--- The newest forecast (by timestamp_utc, then created_utc, then forecast_uuid) of each of some sites, whole, by site;
--- nothing for a site that has none. Looks into the newest partition first, and into the next only where that one has
--- nothing.
+-- Return the newest forecast of each given site with all its values, ordered by site. The newest forecast is the one
+-- with the latest timestamp_utc, then the latest created_utc, then the greatest forecast_uuid. Sites without forecasts
+-- are left out. Searches the newest partition first, and an older one only if it found no forecast of the site.
 --
 -- Parameters:
 --   site_uuids  uuid[]  the sites

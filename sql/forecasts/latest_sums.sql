@@ -1,14 +1,14 @@
--- The latest values (see latest_values) of some sites, summed for each start in total or by DNO or by GSP; by start
--- and name. A site without a DNO (or GSP) counts under the name NULL.
+-- Return the sums of the latest values (see latest_values) of the given sites for each start, in total or per DNO or
+-- GSP, ordered by start and name. Sites without a DNO or GSP have the name NULL.
 --
 -- Parameters:
 --   by                   text         total, dno or gsp
 --   site_uuids           uuid[]       the sites
---   start_utc            timestamptz  values that start here or later; -infinity: from the first
---   end_utc              timestamptz  values that start before this; infinity: up to the last
---   created_before       timestamptz  only forecasts created before this: what was known then; infinity: all
---   min_horizon_minutes  text         only values made at least so long ahead; empty: any
---   model_name           text         only forecasts of the model's versions; empty: any
+--   start_utc            timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc              timestamptz  end of the window, exclusive; infinity for no limit
+--   created_before       timestamptz  use only forecasts created before this time; infinity for all
+--   min_horizon_minutes  text         use only values with at least this horizon; empty for all
+--   model_name           text         use only forecasts of this model, in any version; empty for all
 -- Result: ForecastValueSum
 --   start_utc  timestamptz
 --   power_kw   real

@@ -1,15 +1,16 @@
--- For each site and each target start in a window the value of the newest forecast (by timestamp_utc, then
--- created_utc, then forecast_uuid) that has one there; by site and start. An older forecast still supplies what newer
--- ones leave out. The function latest_forecast_values does it: see sql/schema.
+-- Return for each site and start in a time window the value of the newest forecast that has one, ordered by site and
+-- start. The newest forecast is the one with the latest timestamp_utc, then the latest created_utc, then the greatest
+-- forecast_uuid. Older forecasts supply the values that newer ones lack. The function latest_forecast_values in
+-- sql/schema does the work.
 --
 -- Parameters:
 --   site_uuids           uuid[]       the sites
---   start_utc            timestamptz  values that start here or later; -infinity: from the first
---   end_utc              timestamptz  values that start before this; infinity: up to the last
---   created_before       timestamptz  only forecasts created before this: what was known then; infinity: all
---   min_horizon_minutes  text         only values made at least so long ahead; empty: any
---   model_name           text         only forecasts of the model's versions; empty: any
---   probabilistic        boolean      whether to read the probabilistic values too, else NULL
+--   start_utc            timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc              timestamptz  end of the window, exclusive; infinity for no limit
+--   created_before       timestamptz  use only forecasts created before this time; infinity for all
+--   min_horizon_minutes  text         use only values with at least this horizon; empty for all
+--   model_name           text         use only forecasts of this model, in any version; empty for all
+--   probabilistic        boolean      whether to return the probabilistic values; otherwise they are NULL
 -- Result: ForecastValue by site_uuid
 --   site_uuid             uuid
 --   start_utc             timestamptz

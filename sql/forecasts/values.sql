@@ -1,4 +1,4 @@
--- The values of a forecast, by start; slots without a value are left out.
+-- Return the values of a forecast, ordered by start. Slots without a value are left out.
 --
 -- Parameters:
 --   forecast_uuid  uuid  the forecast

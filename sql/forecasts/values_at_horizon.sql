@@ -1,12 +1,13 @@
--- For each site and each target start in a window the value that was made exactly so long ahead; of several such
--- forecasts that of the newest (by created_utc, then forecast_uuid) that has one; by site and start.
+-- Return for each site and start in a time window the value with exactly the given horizon, ordered by site and start.
+-- If several forecasts have one, the forecast with the latest created_utc is used, then the one with the greatest
+-- forecast_uuid.
 --
 -- Parameters:
 --   site_uuids       uuid[]       the sites
---   start_utc        timestamptz  values that start here or later; -infinity: from the first
---   end_utc          timestamptz  values that start before this; infinity: up to the last
---   horizon_minutes  integer      from the forecast's timestamp to the target start
---   model_name       text         only forecasts of the model's versions; empty: any
+--   start_utc        timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc          timestamptz  end of the window, exclusive; infinity for no limit
+--   horizon_minutes  integer      minutes from the forecast's timestamp to the value's start
+--   model_name       text         use only forecasts of this model, in any version; empty for all
 -- Result: ForecastValue by site_uuid
 --   site_uuid             uuid
 --   start_utc             timestamptz

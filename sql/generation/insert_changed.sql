@@ -1,6 +1,7 @@
--- The stored readings that the staged ones correct, the last one of each key. After insert_new every key is stored, by
--- whomever, so each row meets its stored one: by the key's index, whatever the planner thinks of the two tables, and in
--- the order of the key, so that two writers wait for each other in one order. Equal ones are locked and left.
+-- Replace stored readings by the staged ones, the last one per key, if power or end differ. After insert_new, every
+-- staged key is stored, so each row conflicts with a stored one. ON CONFLICT finds that row in the primary key's index,
+-- whatever the planner knows about the two tables. Rows are locked in key order, so that concurrent writers do not
+-- deadlock. Rows that do not differ are locked but not written.
 --
 -- Parameters: none
 -- Result: none
@@ -19,5 +20,5 @@ ON CONFLICT (site_uuid, start_utc) DO UPDATE
     SET
         end_utc = excluded.end_utc,
         generation_power_kw = excluded.generation_power_kw,
-        created_utc = excluded.created_utc  -- the column's default: now
+        created_utc = excluded.created_utc  -- the column's default, now()
     WHERE g.end_utc <> excluded.end_utc OR g.generation_power_kw <> excluded.generation_power_kw;

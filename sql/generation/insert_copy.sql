@@ -1,5 +1,5 @@
--- New readings, straight into the table. Sorted by site and start they go in fastest, and two writers of the same
--- keys wait for each other in one order, never in a circle.
+-- Copy new readings into the table. Rows must be sorted by site and start: this is fastest, and concurrent writers of
+-- the same keys do not deadlock.
 --
 -- Parameters: none
 -- Result: none

@@ -1,10 +1,10 @@
--- The staged readings whose key is not stored yet, the last one of each key. In the order of the key, so that two
--- writers wait for each other in one order. The anti-join passes over what is there; ON CONFLICT catches what another
--- writer stores at the same moment.
+-- Insert the staged readings whose key is not stored, the last one per key. Rows are inserted in key order, so that
+-- concurrent writers do not deadlock. The anti-join skips stored keys. ON CONFLICT skips keys that a concurrent
+-- transaction stores.
 --
 -- Parameters:
---   start_utc  timestamptz  the first start that is staged: prunes the partitions
---   end_utc    timestamptz  the last start that is staged
+--   start_utc  timestamptz  the first staged start, for partition pruning
+--   end_utc    timestamptz  the last staged start, inclusive
 -- Result: none
 -- Index: generation_pkey
 -- Touches: 2 * generation_staging
@@ -25,7 +25,7 @@ WHERE
             AND g.start_utc = n.start_utc
             AND g.start_utc >= :'start_utc'::timestamptz
             AND g.start_utc <= :'end_utc'::timestamptz
-        OFFSET 0  -- looked up key by key: a join would read the months of the window whole for a few staged rows
+        OFFSET 0  -- forces an index lookup per key: a join would read whole partitions for a few staged rows
     )
 ORDER BY n.site_uuid, n.start_utc, n.position DESC
 ON CONFLICT (site_uuid, start_utc) DO NOTHING;

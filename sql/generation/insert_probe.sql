@@ -1,15 +1,15 @@
--- Whether any reading is stored already in the span of time that is about to be written for each of some sites (a
--- sample, where there are many). Where none is, the rows go straight into the table by COPY, at its full speed; should
--- that meet a stored key after all, it is rolled back to its savepoint and the rows go through the staging table.
+-- Check whether readings are already stored for any of the given sites (a sample, if there are many) in its time span.
+-- If not, the new rows are copied straight into the table, at full speed. If that COPY meets a stored key nevertheless,
+-- it is rolled back, and the rows are inserted by way of the staging table.
 --
 -- Parameters:
 --   site_uuids  uuid[]         the sites
---   first_utc   timestamptz[]  for each site the first start
---   last_utc    timestamptz[]  for each site the last start
---   start_utc   timestamptz    the first start of all: prunes the partitions
---   end_utc     timestamptz    the last start of all
+--   first_utc   timestamptz[]  the first new start of each site
+--   last_utc    timestamptz[]  the last new start of each site
+--   start_utc   timestamptz    the first start of all sites, for partition pruning
+--   end_utc     timestamptz    the last start of all sites, inclusive
 -- Result: row
---   taken  boolean  whether there is one
+--   taken  boolean  whether a reading is stored
 -- Index: generation_pkey
 -- Touches: 1
 SELECT

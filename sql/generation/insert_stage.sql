@@ -1,8 +1,8 @@
--- Readings into the staging table; `position` counts them in the order given.
+-- Copy readings into the staging table. position numbers them in the order of the input.
 --
 -- Parameters: none
 -- Result: none
--- Index: none (a table without one)
+-- Index: none (the table has no index)
 -- Touches: none
 -- After: generation/insert_staging
 COPY pg_temp.generation_staging (site_uuid, start_utc, end_utc, generation_power_kw, position) FROM STDIN WITH (FORMAT binary);

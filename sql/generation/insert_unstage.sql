@@ -1,4 +1,4 @@
--- Empties the staging table, for the next frame or the next call of the transaction.
+-- Empty the staging table for the next frame or the next call in the transaction.
 --
 -- Parameters: none
 -- Result: none

@@ -1,5 +1,5 @@
--- The last reading of each of some sites, by site; nothing for a site that has none. Looks into the newest partition
--- first, and into the next only where that one has nothing.
+-- Return the last reading of each given site, ordered by site. Sites without readings are left out. Searches the newest
+-- partition first, and an older one only if it found no reading of the site.
 --
 -- Parameters:
 --   site_uuids  uuid[]  the sites

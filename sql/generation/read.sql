@@ -1,9 +1,9 @@
--- The readings of some sites in a window of time, by site and start.
+-- Return the readings of the given sites in a time window, ordered by site and start.
 --
 -- Parameters:
 --   site_uuids  uuid[]       the sites
---   start_utc   timestamptz  readings that start here or later; -infinity: from the first one on
---   end_utc     timestamptz  readings that start before this; infinity: up to the last one
+--   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
 -- Result: Generation
 --   site_uuid            uuid
 --   start_utc            timestamptz

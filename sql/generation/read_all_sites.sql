@@ -1,15 +1,15 @@
--- The readings of all sites, deleted ones too, in a window of time, by site and start.
+-- Return the readings of all sites, including deleted ones, in a time window, ordered by site and start.
 --
 -- Parameters:
---   start_utc   timestamptz  readings that start here or later; -infinity: from the first one on
---   end_utc     timestamptz  readings that start before this; infinity: up to the last one
+--   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
 -- Result: Generation
 --   site_uuid            uuid
 --   start_utc            timestamptz
 --   end_utc              timestamptz
 --   generation_power_kw  double precision
 --   created_utc          timestamptz
--- Index: none (whole partitions; the window says which)
+-- Index: none (reads whole partitions, those of the window)
 -- Touches: month_readings
 SELECT
     g.site_uuid,

@@ -1,10 +1,10 @@
--- The readings of the sites that some users may see, in a window of time, by site and start. A reading comes once, in
--- however many groups its site stands.
+-- Return the readings of the sites that the given users can see, in a time window, ordered by site and start. Each
+-- reading is returned once, even if several users can see its site.
 --
 -- Parameters:
 --   user_uuids  uuid[]       the users
---   start_utc   timestamptz  readings that start here or later; -infinity: from the first one on
---   end_utc     timestamptz  readings that start before this; infinity: up to the last one
+--   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
 -- Result: Generation
 --   site_uuid            uuid
 --   start_utc            timestamptz

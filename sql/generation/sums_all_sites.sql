@@ -1,15 +1,15 @@
--- The summed power of all sites for each start in a window of time, in total or by DNO or by GSP; by start and name.
--- A site without a DNO (or GSP), or deleted since, counts under the name NULL.
+-- Return the total power of all sites for each start in a time window, or the total per DNO or GSP, ordered by start
+-- and name. Sites without a DNO or GSP, and deleted sites, have the name NULL.
 --
 -- Parameters:
 --   by          text         total, dno or gsp
---   start_utc   timestamptz  readings that start here or later; -infinity: from the first one on
---   end_utc     timestamptz  readings that start before this; infinity: up to the last one
+--   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
 -- Result: GenerationSum
 --   start_utc  timestamptz
 --   power_kw   double precision
 --   name       text
--- Index: none (whole partitions; the window says which)
+-- Index: none (reads whole partitions, those of the window)
 -- Touches: month_readings + sites
 SELECT
     g.start_utc,

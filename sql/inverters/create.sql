@@ -1,4 +1,4 @@
--- Makes an inverter at a site; no row where there is no such site.
+-- Create an inverter at a site. Returns no row if the site does not exist.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

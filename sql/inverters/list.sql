@@ -1,4 +1,4 @@
--- The inverters of a site, oldest first.
+-- Return the inverters of a site, oldest first.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

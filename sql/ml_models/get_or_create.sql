@@ -1,10 +1,10 @@
--- The model of that name and version, made if there is none; the description is that of the first time. No row means
--- that another caller made it at this very moment and has committed since: ask again.
+-- Return the model with this name and version, or create it. An existing model keeps its description. No row means that
+-- a concurrent transaction created the model. Run the query again.
 --
 -- Parameters:
---   name         text  the name
---   version      text  the version; empty where there is none
---   description  text  what it is, or empty
+--   name         text  the name of the model
+--   version      text  the version; empty for none
+--   description  text  the description; empty for none
 -- Result: MlModel
 --   ml_model_uuid  uuid
 --   name           text
@@ -13,7 +13,7 @@
 --   created_utc    timestamptz
 -- Index: ml_models_name_version_key
 -- Touches: 1
-WITH found AS (
+WITH existing AS (
     SELECT
         m.ml_model_uuid,
         m.name,
@@ -26,24 +26,24 @@ WITH found AS (
         AND m.version = :'version'::text
 ),
 
-made AS (
+created AS (
     INSERT INTO ml_models (name, version, description)
     SELECT
         :'name'::text,
         :'version'::text,
         NULLIF(:'description', '')
-    WHERE NOT EXISTS (SELECT FROM found)
+    WHERE NOT EXISTS (SELECT FROM existing)
     ON CONFLICT (name, version) DO NOTHING
     RETURNING ml_model_uuid, name, version, description, created_utc
 )
 
 SELECT
-    f.ml_model_uuid,
-    f.name,
-    f.version,
-    f.description,
-    f.created_utc
-FROM found AS f
+    e.ml_model_uuid,
+    e.name,
+    e.version,
+    e.description,
+    e.created_utc
+FROM existing AS e
 UNION ALL
 SELECT
     n.ml_model_uuid,
@@ -51,4 +51,4 @@ SELECT
     n.version,
     n.description,
     n.created_utc
-FROM made AS n;
+FROM created AS n;

@@ -1,4 +1,4 @@
--- All models, by name and version.
+-- Return all models, ordered by name and version.
 --
 -- Parameters: none
 -- Result: MlModel
@@ -7,7 +7,7 @@
 --   version        text
 --   description    text
 --   created_utc    timestamptz
--- Index: none (reads them all)
+-- Index: none (reads all rows)
 -- Touches: ml_models
 SELECT
     m.ml_model_uuid,

@@ -1,7 +1,7 @@
--- Puts a site into a group; where it stands there already, nothing happens.
+-- Add a site to a site group. Does nothing if the site already belongs to the group.
 --
 -- Parameters:
---   site_group_name  text  the group's name
+--   site_group_name  text  the name of the site group
 --   site_uuid        uuid  the site
 -- Result: none
 -- Index: site_groups_site_group_name_key, sites_pkey, site_group_sites_pkey

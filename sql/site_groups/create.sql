@@ -1,8 +1,8 @@
--- Makes a site group.
+-- Create a site group.
 --
 -- Parameters:
---   site_group_name  text     the group's name
---   service_level    integer  what it is entitled to, from 0
+--   site_group_name  text     the name of the site group
+--   service_level    integer  the level of service that its users get, at least 0
 -- Result: SiteGroup
 --   site_group_uuid  uuid
 --   site_group_name  text

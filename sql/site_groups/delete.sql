@@ -1,8 +1,8 @@
--- Deletes a site group and its memberships; its sites stay. Refused (users_site_group_uuid_fkey) while users are in
--- it.
+-- Delete a site group and its memberships. Its sites are kept. Fails with a violation of users_site_group_uuid_fkey if
+-- the group has users.
 --
 -- Parameters:
---   site_group_name  text  the group's name
+--   site_group_name  text  the name of the site group
 -- Result: SiteGroup
 --   site_group_uuid  uuid
 --   site_group_name  text

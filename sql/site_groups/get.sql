@@ -1,7 +1,7 @@
--- The site group of that name.
+-- Return the site group with this name.
 --
 -- Parameters:
---   site_group_name  text  the group's name
+--   site_group_name  text  the name of the site group
 -- Result: SiteGroup
 --   site_group_uuid  uuid
 --   site_group_name  text

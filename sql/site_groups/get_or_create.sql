@@ -1,8 +1,8 @@
--- The site group of that name, made if there is none. No row means that another caller made it at this very moment
--- and has committed since: ask again.
+-- Return the site group with this name, or create it. No row means that a concurrent transaction created the site
+-- group. Run the query again.
 --
 -- Parameters:
---   site_group_name  text  the group's name
+--   site_group_name  text  the name of the site group
 -- Result: SiteGroup
 --   site_group_uuid  uuid
 --   site_group_name  text
@@ -10,7 +10,7 @@
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key
 -- Touches: 1
-WITH found AS (
+WITH existing AS (
     SELECT
         g.site_group_uuid,
         g.site_group_name,
@@ -20,24 +20,24 @@ WITH found AS (
     WHERE g.site_group_name = :'site_group_name'::text
 ),
 
-made AS (
+created AS (
     INSERT INTO site_groups (site_group_name)
     SELECT :'site_group_name'::text
-    WHERE NOT EXISTS (SELECT FROM found)
+    WHERE NOT EXISTS (SELECT FROM existing)
     ON CONFLICT (site_group_name) DO NOTHING
     RETURNING site_group_uuid, site_group_name, service_level, created_utc
 )
 
 SELECT
-    f.site_group_uuid,
-    f.site_group_name,
-    f.service_level,
-    f.created_utc
-FROM found AS f
+    e.site_group_uuid,
+    e.site_group_name,
+    e.service_level,
+    e.created_utc
+FROM existing AS e
 UNION ALL
 SELECT
     m.site_group_uuid,
     m.site_group_name,
     m.service_level,
     m.created_utc
-FROM made AS m;
+FROM created AS m;

@@ -1,4 +1,4 @@
--- All site groups, by name.
+-- Return all site groups, ordered by name.
 --
 -- Parameters: none
 -- Result: SiteGroup
@@ -6,7 +6,7 @@
 --   site_group_name  text
 --   service_level    integer
 --   created_utc      timestamptz
--- Index: none (reads them all)
+-- Index: none (reads all rows)
 -- Touches: site_groups
 SELECT
     g.site_group_uuid,

@@ -1,7 +1,7 @@
--- Takes a site out of a group; where it does not stand there, nothing happens.
+-- Remove a site from a site group. Does nothing if the site does not belong to the group.
 --
 -- Parameters:
---   site_group_name  text  the group's name
+--   site_group_name  text  the name of the site group
 --   site_uuid        uuid  the site
 -- Result: none
 -- Index: site_groups_site_group_name_key, site_group_sites_pkey

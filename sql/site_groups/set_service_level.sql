@@ -1,8 +1,8 @@
--- Sets what a site group is entitled to.
+-- Set the service level of a site group.
 --
 -- Parameters:
---   site_group_name  text     the group's name
---   level            integer  the new level, from 0
+--   site_group_name  text     the name of the site group
+--   level            integer  the new level, at least 0
 -- Result: SiteGroup
 --   site_group_uuid  uuid
 --   site_group_name  text

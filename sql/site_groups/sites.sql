@@ -1,7 +1,7 @@
--- The sites of a group, by site_uuid.
+-- Return the sites of a site group, ordered by site_uuid.
 --
 -- Parameters:
---   site_group_name  text  the group's name
+--   site_group_name  text  the name of the site group
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

@@ -1,7 +1,7 @@
--- The users of a group, by email.
+-- Return the users of a site group, ordered by email.
 --
 -- Parameters:
---   site_group_name  text  the group's name
+--   site_group_name  text  the name of the site group
 -- Result: User
 --   user_uuid        uuid
 --   email            text

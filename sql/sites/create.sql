@@ -1,8 +1,8 @@
--- Makes a site of the given fields. What is not given is not known, but for country (uk), asset_type (pv), active
--- (yes) and inverter_capacity_kw (the capacity_kw, by a trigger).
+-- Create a site. Fields that are not given are NULL, except for these defaults: country is uk, asset_type is pv, active
+-- is true, and a trigger sets inverter_capacity_kw to capacity_kw.
 --
 -- Parameters:
---   fields  jsonb  columns of sites with their values, such as {"latitude": 51.5, "capacity_kw": 4}
+--   fields  jsonb  columns of sites and their values, such as {"latitude": 51.5, "capacity_kw": 4}
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

@@ -1,4 +1,4 @@
--- Second step of deleting a site: its forecasts.
+-- Delete a site, step 2: delete its forecasts.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

@@ -1,4 +1,4 @@
--- Third step of deleting a site, where it is asked for: its readings, which otherwise stay.
+-- Delete a site, step 3, optional: delete its readings. Without this step they are kept.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

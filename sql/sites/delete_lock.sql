@@ -1,5 +1,5 @@
--- First step of deleting a site: whoever inserts readings or forecasts of it waits from here on, and then finds it
--- gone.
+-- Delete a site, step 1: lock the site. Concurrent inserts of its readings and forecasts wait for the deletion, and
+-- then fail because the site does not exist.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

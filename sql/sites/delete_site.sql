@@ -1,4 +1,4 @@
--- Last step of deleting a site: the site, and with it its inverters and its places in groups.
+-- Delete a site, last step: delete the site, its inverters and its site group memberships.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

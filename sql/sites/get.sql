@@ -1,4 +1,4 @@
--- The site of that uuid.
+-- Return the site with this UUID.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

@@ -1,7 +1,8 @@
--- The site of that uuid as it was at a time: what its last change up to then left. No row if it was not there.
+-- Return a site as it was after its last change at or before a time. Returns no row if the site did not exist at that
+-- time.
 --
--- A row of the history has the columns that sites had when it was written. One that came later is NULL in it, or, if it cannot be NULL,
--- what its default gave the sites that were there.
+-- Each row of the history has the columns that sites had when the row was written. Columns that were added later are
+-- NULL, or have their default if they are NOT NULL.
 --
 -- Parameters:
 --   site_uuid  uuid         the site

@@ -1,10 +1,10 @@
--- The site to which a client gave that number, by the site's own client_site_name or by the client's name; the oldest
--- one if there are several.
+-- Return the site with this client_site_id and either this client_site_name or this client. Returns the oldest one if
+-- there are several.
 --
 -- Parameters:
---   client_site_id    integer  the number
---   client_site_name  text     the site's client_site_name, or empty
---   client_name       text     the client's name, or empty
+--   client_site_id    integer  the client's number for the site
+--   client_site_name  text     the client's name for the site, or empty
+--   client_name       text     the name of the client, or empty
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

@@ -1,7 +1,7 @@
--- The site to which its client gave that name; the oldest one if there are several.
+-- Return the site with this client_site_name. Returns the oldest one if there are several.
 --
 -- Parameters:
---   client_site_name  text  the name
+--   client_site_name  text  the client's name for the site
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

@@ -1,4 +1,4 @@
--- The changes of a site, deleted or not, from the first one on.
+-- Return all changes of a site, oldest first. The site may have been deleted.
 --
 -- Parameters:
 --   site_uuid  uuid  the site

@@ -1,10 +1,10 @@
--- All sites, by site_uuid, or those of a country, a kind, a client, and whether they are active.
+-- Return all sites that match the filters, ordered by site_uuid.
 --
 -- Parameters:
---   country      text  only sites of this country; empty: any
---   asset_type   text  pv or wind; empty: either
---   active       text  true or false; empty: either
---   client_name  text  only sites of this client; empty: any
+--   country      text  return only sites in this country; empty for all
+--   asset_type   text  return only sites of this type, pv or wind; empty for all
+--   active       text  true for active, false for inactive sites; empty for all
+--   client_name  text  return only sites of this client; empty for all
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid
@@ -25,7 +25,7 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
--- Index: clients_client_name_key, sites_client_uuid_idx (with a client; without one, every site is read)
+-- Index: clients_client_name_key, sites_client_uuid_idx (for a client; otherwise reads all sites)
 -- Touches: sites + 1
 SELECT
     s.site_uuid,

@@ -1,11 +1,11 @@
--- Some sites, by site_uuid; of them only those of a country, a kind, a client, and whether they are active.
+-- Return those of the given sites that match the filters, ordered by site_uuid.
 --
 -- Parameters:
---   site_uuids   uuid[]  the sites; unknown ones are passed over
---   country      text    only sites of this country; empty: any
---   asset_type   text    pv or wind; empty: either
---   active       text    true or false; empty: either
---   client_name  text    only sites of this client; empty: any
+--   site_uuids   uuid[]  the sites; nonexistent ones are ignored
+--   country      text    return only sites in this country; empty for all
+--   asset_type   text    return only sites of this type, pv or wind; empty for all
+--   active       text    true for active, false for inactive sites; empty for all
+--   client_name  text    return only sites of this client; empty for all
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

@@ -1,7 +1,7 @@
--- The sites that a user may see, by site_uuid.
+-- Return the sites that a user can see, ordered by site_uuid.
 --
 -- Parameters:
---   email  text  the user's email, as it is written
+--   email  text  the user's email, case-sensitive
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

@@ -1,11 +1,12 @@
--- The sites in a box on the map that a user may see, by site_uuid; a site whose place is not known is in no box.
+-- Return the sites inside a rectangle on the map that a user can see, ordered by site_uuid. Sites without coordinates
+-- are left out.
 --
 -- Parameters:
---   email          text              the user's email, as it is written
---   latitude_min   double precision  degrees, included
---   latitude_max   double precision  degrees, included
---   longitude_min  double precision  degrees, included
---   longitude_max  double precision  degrees, included
+--   email          text              the user's email, case-sensitive
+--   latitude_min   double precision  degrees, inclusive
+--   latitude_max   double precision  degrees, inclusive
+--   longitude_min  double precision  degrees, inclusive
+--   longitude_max  double precision  degrees, inclusive
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

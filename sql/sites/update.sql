@@ -1,8 +1,8 @@
--- Changes the given fields of a site and leaves the others; a field given as null becomes NULL (not known).
+-- Change the given fields of a site. A field with the value null is set to NULL. Other fields keep their values.
 --
 -- Parameters:
 --   site_uuid  uuid   the site
---   fields     jsonb  columns of sites with their new values, such as {"active": false, "dno": null}
+--   fields     jsonb  columns of sites and their new values, such as {"active": false, "dno": null}
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid

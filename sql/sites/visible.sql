@@ -1,8 +1,8 @@
--- Which of some sites a user may see.
+-- Return those of the given sites that a user can see.
 --
 -- Parameters:
---   email       text    the user's email, as it is written
---   site_uuids  uuid[]  the sites in question
+--   email       text    the user's email, case-sensitive
+--   site_uuids  uuid[]  the sites
 -- Result: row
 --   site_uuid  uuid
 -- Index: users_email_key, site_group_sites_pkey

@@ -1,8 +1,8 @@
--- Says how the service is.
+-- Store a message about the state of the service.
 --
 -- Parameters:
---   status   text  in a word: ok, warning, error
---   message  text  in a sentence
+--   status   text  the state, such as ok, warning or error
+--   message  text  the message for users
 -- Result: Status
 --   status_uuid  uuid
 --   status       text

@@ -1,4 +1,4 @@
--- What was said last on how the service is.
+-- Return the newest message about the state of the service.
 --
 -- Parameters: none
 -- Result: Status

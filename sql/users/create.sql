@@ -1,8 +1,8 @@
--- Makes a user in a site group that there is; no row where there is no such group.
+-- Create a user in an existing site group. Returns no row if the site group does not exist.
 --
 -- Parameters:
---   email            text  the user's email, as it is written
---   site_group_name  text  the group's name
+--   email            text  the user's email, case-sensitive
+--   site_group_name  text  the name of the site group
 -- Result: User
 --   user_uuid        uuid
 --   email            text

@@ -1,7 +1,7 @@
--- Deletes a user. The site group stays; the user's API requests stay, without a user.
+-- Delete a user. The site group is kept. The user's API requests are kept, without a user.
 --
 -- Parameters:
---   email  text  the user's email, as it is written
+--   email  text  the user's email, case-sensitive
 -- Result: User
 --   user_uuid        uuid
 --   email            text

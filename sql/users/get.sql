@@ -1,7 +1,7 @@
--- The user of that email.
+-- Return the user with this email.
 --
 -- Parameters:
---   email  text  the user's email, as it is written
+--   email  text  the user's email, case-sensitive
 -- Result: User
 --   user_uuid        uuid
 --   email            text

@@ -1,9 +1,8 @@
--- The user of that email; if there is none, made together with a site group named site_group_for_<email>, or in the
--- one that is left over from before. No row means that another caller made it at this very moment and has committed
--- since: ask again.
+-- Return the user with this email. If there is none, create the user in the site group site_group_for_<email>, which is
+-- created too unless it exists. No row means that a concurrent transaction created the user. Run the query again.
 --
 -- Parameters:
---   email  text  the user's email, as it is written
+--   email  text  the user's email, case-sensitive
 -- Result: User
 --   user_uuid        uuid
 --   email            text
@@ -11,7 +10,7 @@
 --   created_utc      timestamptz
 -- Index: users_email_key, site_groups_site_group_name_key
 -- Touches: 2
-WITH found AS (
+WITH existing AS (
     SELECT
         u.user_uuid,
         u.email,
@@ -24,7 +23,7 @@ WITH found AS (
 new_group AS (
     INSERT INTO site_groups (site_group_name)
     SELECT 'site_group_for_' || :'email'::text
-    WHERE NOT EXISTS (SELECT FROM found)
+    WHERE NOT EXISTS (SELECT FROM existing)
     ON CONFLICT (site_group_name) DO NOTHING
     RETURNING site_group_uuid
 ),
@@ -38,27 +37,27 @@ own_group AS (
     WHERE g.site_group_name = 'site_group_for_' || :'email'::text
 ),
 
-made AS (
+created AS (
     INSERT INTO users (email, site_group_uuid)
     SELECT
         :'email'::text,
         o.site_group_uuid
     FROM own_group AS o
-    WHERE NOT EXISTS (SELECT FROM found)
+    WHERE NOT EXISTS (SELECT FROM existing)
     ON CONFLICT (email) DO NOTHING
     RETURNING user_uuid, email, site_group_uuid, created_utc
 )
 
 SELECT
-    f.user_uuid,
-    f.email,
-    f.site_group_uuid,
-    f.created_utc
-FROM found AS f
+    e.user_uuid,
+    e.email,
+    e.site_group_uuid,
+    e.created_utc
+FROM existing AS e
 UNION ALL
 SELECT
     m.user_uuid,
     m.email,
     m.site_group_uuid,
     m.created_utc
-FROM made AS m;
+FROM created AS m;

@@ -1,4 +1,4 @@
--- All users, by email.
+-- Return all users, ordered by email.
 --
 -- Parameters: none
 -- Result: User
@@ -6,7 +6,7 @@
 --   email            text
 --   site_group_uuid  uuid
 --   created_utc      timestamptz
--- Index: none (reads them all)
+-- Index: none (reads all rows)
 -- Touches: users
 SELECT
     u.user_uuid,

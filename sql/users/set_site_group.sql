@@ -1,8 +1,8 @@
--- Moves a user into another site group; no row where there is no such user or group.
+-- Move a user to another site group. Returns no row if the user or the site group does not exist.
 --
 -- Parameters:
---   email            text  the user's email, as it is written
---   site_group_name  text  the group's name
+--   email            text  the user's email, case-sensitive
+--   site_group_name  text  the name of the site group
 -- Result: User
 --   user_uuid        uuid
 --   email            text
