@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,8 +25,8 @@ PATHS = [str(Path(__file__).parents[1]), str(Path(pvsite_sql.__file__).parents[1
 _MAIN = """
 import faulthandler, json, sys
 from importlib import import_module
-seconds, module, name, arguments = json.loads(sys.argv[1])
-faulthandler.dump_traceback_later(seconds, exit=True)
+module, name, arguments = json.loads(sys.argv[1])
+faulthandler.enable()
 print(json.dumps(getattr(import_module(module), name)(*arguments)))
 """
 
@@ -52,12 +51,12 @@ class Program:
 
 
 @contextmanager
-def started(program: Callable[..., Any], *arguments: Any, seconds: float = SECONDS) -> Iterator[Program]:
+def started(program: Callable[..., Any], *arguments: Any) -> Iterator[Program]:
     """A process that calls a function of a test module and prints what it returns.
 
-    A hang ends it with a traceback of all threads. At the end of the block it and its children are killed.
+    At the end of the block it and its children are killed.
     """
-    call = json.dumps([seconds, program.__module__, program.__name__, arguments])
+    call = json.dumps([program.__module__, program.__name__, arguments])
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _MAIN, call]
     surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(PATHS)}
     with TemporaryFile() as out, TemporaryFile() as err:
@@ -76,8 +75,12 @@ def started(program: Callable[..., Any], *arguments: Any, seconds: float = SECON
 
 def run(program: Callable[..., Any], *arguments: Any, seconds: float = SECONDS) -> Any:
     """What the function of a test module returns when it is called in a process of its own."""
-    with started(program, *arguments, seconds=seconds) as running:
-        code = running.process.wait(seconds + 10)
+    with started(program, *arguments) as running:
+        try:
+            code = running.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.process.pid, signal.SIGABRT)  # faulthandler shows where it and its children hang
+            code = running.process.wait(10)
         assert code == 0, f"exit code {code}\n{running.complained()}"
         return json.loads(running.printed().splitlines()[-1])
 
@@ -111,7 +114,7 @@ class Told:
     """What a forked child tells: what its work returned, or the kinds and the text of what it raised."""
 
     result: Any = None
-    kinds: tuple[str, ...] = ()
+    kinds: Sequence[str] = ()
     text: str = ""
 
     @property
@@ -141,7 +144,7 @@ class Child:
         told = json.loads(b"".join(parts))
         if status:
             return Told(kinds=("Died",), text=f"wait status {status} after {told}")
-        return Told(told["result"], tuple(told["kinds"]), told["text"])
+        return Told(**told)
 
 
 def forked(work: Callable[[], Any], leave: Callable[[int], object] = os._exit) -> Child:
@@ -152,14 +155,15 @@ def forked(work: Callable[[], Any], leave: Callable[[int], object] = os._exit) -
         os.close(writer)
         return Child(pid, reader)
     os.close(reader)
-    faulthandler.cancel_dump_traceback_later()  # the parent's
-    faulthandler.enable()
+    child = os.getpid()
     told = {"result": None, "kinds": (), "text": ""}
     try:
         told["result"] = work()
-    except BaseException as error:  # noqa: BLE001  a child never goes on as the parent
+    except BaseException as error:  # a child never goes on as the parent
+        if os.getpid() != child:  # a child of the child, on its way out
+            raise
         told |= {"kinds": [kind.__name__ for kind in type(error).__mro__], "text": f"{type(error).__name__}: {error}"}
-    os.write(writer, json.dumps(told).encode())
+    os.write(writer, json.dumps(told, default=str).encode())
     os.close(writer)
     leave(0)
     os._exit(99)  # never reached: both ways out end the child

@@ -107,7 +107,7 @@ def children_work(dsn: str, leave: str) -> Any:
 def test_each_child_works_on_connections_of_its_own(dsn, leave):
     (parent, *children), stored = run(children_work, dsn, leave)
     told = [Told(**child) for child in children]
-    assert [child.kinds for child in told] == [()] * CHILDREN, told
+    assert [child.kinds for child in told] == [[]] * CHILDREN, told
     for each in (parent, *[child.result for child in told]):
         assert (each["wrong"], each["errors"][:3]) == (0, [])
         assert each["right"] > 10
@@ -143,7 +143,7 @@ def with_a_callers_pool(dsn: str) -> Any:
             lambda: repo.transaction().__enter__(),
             repo.check,
         ]
-        told = [vars(forked(call, sys.exit if n % 2 else os._exit).told()) for n, call in enumerate(calls)]
+        told = [vars(forked(call, gone if n % 2 else os._exit).told()) for n, call in enumerate(calls)]
         parent.judge()
         return told, len(repo.generation.read())
 
