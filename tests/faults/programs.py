@@ -97,16 +97,21 @@ def ends(test: Callable[..., None]) -> Callable[..., None]:
 
 def apart(call: Callable[[], Any], seconds: float = 20.0) -> Any:
     """What the call returns or raises in a thread of its own; a TimeoutError where it hangs."""
+    return thread(call).result(seconds)
+
+
+def thread(call: Callable[[], Any]) -> Future[Any]:
+    """Begin the call in a thread of its own, which nobody has to wait for."""
     outcome: Future[Any] = Future()
 
     def work() -> None:
         try:
             outcome.set_result(call())
-        except BaseException as error:  # noqa: BLE001  it is raised in the caller's thread
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
             outcome.set_exception(error)
 
     Thread(target=work, daemon=True).start()
-    return outcome.result(seconds)
+    return outcome
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from threading import Event, Thread
-from typing import Any
+from threading import Event
 
 import psycopg
 import pytest
@@ -16,7 +15,7 @@ from conftest import reading_frame
 
 from pvsite_sql import PvsiteSqlError, Repository, Transaction
 
-from .programs import SECONDS, apart, ends
+from .programs import SECONDS, apart, ends, thread
 
 THREADS, CALLS = 6, 30
 
@@ -25,28 +24,14 @@ def names(repo: Repository | Transaction) -> set[str | None]:
     return {site.client_site_name for site in repo.sites.list()}
 
 
-def in_a_thread(call: Any) -> Future[Any]:
-    """Begin it in a thread of its own."""
-    outcome: Future[Any] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(call())
-        except BaseException as error:  # noqa: BLE001  it is the test's to judge
-            outcome.set_exception(error)
-
-    Thread(target=work, daemon=True).start()
-    return outcome
-
-
 @ends
 def test_what_returned_is_committed_and_what_raised_is_not(repo):
     returned: set[str] = set()
     refused: set[str] = set()
 
-    def work(tx: Transaction, thread: int) -> None:
+    def work(tx: Transaction, number: int) -> None:
         for call in range(CALLS):
-            name = f"{thread}.{call}"
+            name = f"{number}.{call}"
             try:
                 tx.sites.create(client_site_name=name)
             except PvsiteSqlError:
@@ -55,7 +40,7 @@ def test_what_returned_is_committed_and_what_raised_is_not(repo):
                 returned.add(name)
 
     with repo.transaction() as tx:
-        concurrently(*[lambda n=thread: work(tx, n) for thread in range(THREADS)])
+        concurrently(*[lambda n=number: work(tx, n) for number in range(THREADS)])
     assert len(returned) + len(refused) == THREADS * CALLS
     assert names(repo) == returned
 
@@ -75,7 +60,7 @@ def test_while_a_call_waits_for_a_lock_another_is_refused_at_once(repo, dsn, obs
         tx.sites.create(client_site_name="before")
         with observer.transaction():
             observer.execute("SELECT FROM sites WHERE site_uuid = %s FOR UPDATE", [uuid])
-            first = in_a_thread(lambda: tx.sites.update(uuid, client_site_name="first"))
+            first = thread(lambda: tx.sites.update(uuid, client_site_name="first"))
             until(lambda: blocked(dsn))
             with pytest.raises(PvsiteSqlError):
                 apart(lambda: calls[call](tx))
@@ -103,7 +88,7 @@ def test_while_an_insert_asks_for_its_next_frame_another_thread_is_refused(repo,
         yield reading_frame(site.site_uuid, start="2024-06-02")
 
     with repo.transaction() as tx:
-        first = in_a_thread(lambda: tx.generation.insert(frames()))
+        first = thread(lambda: tx.generation.insert(frames()))
         assert asked.wait(SECONDS)
         with pytest.raises(PvsiteSqlError):
             apart(lambda: tx.sites.create(client_site_name="second"))
@@ -120,9 +105,9 @@ def test_the_end_of_the_block_while_another_thread_calls_is_no_silent_commit(rep
     tx.sites.create(client_site_name="before")
     with observer.transaction():
         observer.execute("SELECT FROM sites WHERE site_uuid = %s FOR UPDATE", [site.site_uuid])
-        call = in_a_thread(lambda: tx.sites.update(site.site_uuid, client_site_name="first"))
+        call = thread(lambda: tx.sites.update(site.site_uuid, client_site_name="first"))
         until(lambda: blocked(dsn))
-        end = in_a_thread(lambda: block.__exit__(None, None, None))
+        end = thread(lambda: block.__exit__(None, None, None))
         with suppress(TimeoutError):  # it may refuse at once, or wait for the call
             end.exception(1)
     outcomes = [call.exception(SECONDS), end.exception(SECONDS)]
@@ -149,7 +134,7 @@ class TestHandedOn:
         assert apart(lambda: tx.generation.insert(iter([reading_frame(uuid)]))).inserted == 12
         with pytest.raises(PvsiteSqlError):
             apart(lambda: tx.sites.get("00000000-0000-0000-0000-000000000001"))
-        assert len(apart(lambda: tx.generation.read_frame())) == 12
+        assert len(apart(tx.generation.read_frame)) == 12
         apart(lambda: block.__exit__(None, None, None))
         assert names(repo) == {None, "0", "1", "2", "3"}
 
@@ -172,7 +157,7 @@ class TestHandedOn:
         repo.generation.insert(reading_frame(site.site_uuid, rows=100))
         with repo.transaction() as tx:
             of = tx if in_transaction else repo
-            frames = apart(lambda: of.generation.read_frames(chunk_rows=10))
+            frames = apart(partial(of.generation.read_frames, chunk_rows=10))
             count = sum(len(apart(partial(next, frames))) for _ in range(5))
             apart(frames.close)
             assert count == 50
