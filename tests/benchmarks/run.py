@@ -15,6 +15,7 @@ from pathlib import Path
 import peers
 import report
 from bench import Bench, say
+from far import far
 from growth import growth
 from inserts import forecast, insert, tick
 from latest import latest
@@ -24,7 +25,9 @@ from reads import read
 
 from pvsite_sql.embedded import server
 
-PARTS = {part.__name__: part for part in (insert, tick, forecast, read, latest, growth, memory, concurrency, mixed)}
+PARTS = {
+    part.__name__: part for part in (insert, tick, forecast, read, latest, growth, memory, concurrency, mixed, far)
+}
 HERE = Path(__file__).parent
 
 

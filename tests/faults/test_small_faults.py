@@ -163,8 +163,8 @@ class TestTimeZones:
             assert len(repo.forecasts.day_ahead_values([site.site_uuid], hour=9, timezone=zone)[site.site_uuid]) == 3
 
 
-@pytest.mark.parametrize("seconds", [1, 29.5, 30, 31, 59, 59.999999])
-@pytest.mark.parametrize("lead", [-90, -1, 0, 29])
+@pytest.mark.parametrize("seconds", [1, 29.5, 30, 59.999999])
+@pytest.mark.parametrize("lead", [-90, 0])
 def test_the_horizon_that_a_value_says_finds_it(repo, site, seconds, lead):
     timestamp = NOON + timedelta(seconds=seconds)
     starts = NOON + timedelta(minutes=lead)
