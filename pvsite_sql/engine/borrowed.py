@@ -14,6 +14,7 @@ from psycopg import pq
 
 from ..errors import PvsiteSqlError
 from .copy_out import CopyOut, has_input
+from .signals import keep_interrupts
 
 __all__ = ["BorrowedConnection", "Closeable"]
 
@@ -74,18 +75,15 @@ class BorrowedConnection:
         self,
         connection: Connection,
         give_back: Callable[[Connection], None] | None = None,
-        reclaim: Callable[[Connection], None] | None = None,
     ) -> None:
         """Own a connection.
 
         Args:
             connection: an open one.
             give_back: takes it at the end; None: it stays the caller's.
-            reclaim: takes it where the owner is dropped without its end; may not wait for a lock.
         """
         self._connection: Connection | None = connection
         self._give_back = give_back
-        self._reclaim = reclaim
         self._pid = os.getpid()
         self._in_use = RLock()
         self._stream: weakref.ref[Closeable] | None = None  # weak: a stream that nobody reads any more is closed
@@ -217,7 +215,8 @@ class BorrowedConnection:
                 if connection.closed:  # psycopg would leave the block as if it had been committed
                     raise psycopg.OperationalError("the connection was lost before COMMIT: nothing is stored")
                 self.commit_was_sent = not block.savepoint
-                block.commit()
+                with keep_interrupts():
+                    block.commit()
         except BaseException as error:
             if not self._is_inherited() and not self._withdrawn(block):
                 self._roll_back(block, error)
@@ -310,9 +309,3 @@ class BorrowedConnection:
             if not connection.closed and not self._autocommit:
                 connection.autocommit = False
             self._give_back(connection)
-
-    def __del__(self) -> None:
-        connection = getattr(self, "_connection", None)
-        if connection is not None and self._reclaim is not None and not self._is_inherited():
-            self._connection = None
-            self._reclaim(connection)

@@ -6,22 +6,23 @@ import os
 import re
 import threading
 import time
-from collections import Counter, deque
+import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from typing import Any, cast
-from weakref import WeakSet
 
 import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from ..errors import InvalidInput, PvsiteSqlError
 from . import forks
 from .borrowed import BorrowedConnection
 from .copy_out import has_input
+from .signals import DeferredSignals
 
 __all__ = ["ConnectionSource"]
 
@@ -46,28 +47,18 @@ class _Connector:
 
     def __init__(self, connection_class: type[Connection]) -> None:
         self._class = connection_class
-        self._attempts: set[object] = set()
         self.connected = False
         self.error: psycopg.Error | None = None
 
     def connect(self, conninfo: str = "", **options: Any) -> Connection:
         """Connect as the class does."""
-        attempt = object()
-        self._attempts.add(attempt)
         try:
             connection = self._class.connect(conninfo, **options)
         except psycopg.Error as error:
             self.error = type(error)(str(error))  # the error itself holds the socket
             raise
-        finally:
-            self._attempts.discard(attempt)
         self.connected, self.error = True, None
         return connection
-
-    @property
-    def attempts(self) -> int:
-        """How many connections are being made."""
-        return len(self._attempts)
 
     @property
     def is_doubtful(self) -> bool:
@@ -78,9 +69,9 @@ class _Connector:
 class ConnectionSource:
     """Lends connections, and keeps them to be had.
 
-    It replaces dead connections at once, however many there are; it says why the server could not be reached; it makes
-    a new pool in a forked child, and in the place of one that an exception of a signal handler has interrupted, since
-    psycopg_pool may have lost a connection then. A caller's pool cannot be made anew: there it refuses forked children.
+    It replaces dead connections at once, however many there are; it says why the server could not be reached; no
+    exception of a signal handler makes the pool lose a connection; in a forked child it makes a new pool. A caller's
+    pool cannot be made anew: there it refuses forked children.
     """
 
     def __init__(self, conninfo: str | Pool, options: dict[str, Any], connect_s: float) -> None:
@@ -92,8 +83,7 @@ class ConnectionSource:
         """
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._lent: WeakSet[BorrowedConnection] = WeakSet()
-        self._unreturned: deque[tuple[Pool, Connection]] = deque()
+        self._lent: dict[int, tuple[weakref.ref[BorrowedConnection], Pool, Connection]] = {}
         self._in_transaction: Counter[int] = Counter()
         self._closed = False
         self._replaced_s = float("-inf")
@@ -149,7 +139,7 @@ class ConnectionSource:
 
     def stats(self) -> dict[str, int]:
         """The pool's figures."""
-        self._return_unreturned()
+        self._return_orphans()
         return self._current_pool().get_stats()
 
     def close(self) -> None:
@@ -157,7 +147,7 @@ class ConnectionSource:
         self._closed = True
         pool = self._pool
         if self._make is not None and pool is not None:
-            self._return_unreturned()
+            self._return_orphans()
             pool.close()
 
     def after_fork_in_child(self) -> None:
@@ -168,8 +158,7 @@ class ConnectionSource:
             if self._make is not None:
                 pool._closed = True  # noqa: SLF001  so that nothing stops its threads, which are not here, or closes it
         self._lock = threading.Lock()
-        self._lent = WeakSet()
-        self._unreturned = deque()
+        self._lent = {}
         self._in_transaction = Counter()
 
     def __repr__(self) -> str:
@@ -208,68 +197,53 @@ class ConnectionSource:
         wait_s, discarded = _FIRST_WAIT_S, 0
         while True:
             pool = self._current_pool()
-            connector = self._connector
-            self._return_unreturned()
             limit_s = pool.timeout if timeout_s is None else timeout_s
             left_s = began + limit_s - time.monotonic()
-            in_steps = connector is not None and (discarded > 0 or connector.is_doubtful)
-            step_s = min(wait_s, left_s) if in_steps else left_s
+            step_s = min(wait_s, left_s) if self._waits_in_steps(discarded) else left_s
             try:
-                connection = pool.getconn(max(step_s, _SHORTEST_WAIT_S))
+                with DeferredSignals():
+                    connection = pool.getconn(max(step_s, _SHORTEST_WAIT_S))
+                    borrowed = self._own(pool, connection)
             except PoolTimeout as timeout:
                 self._go_on_waiting(pool, timeout, limit_s, left_s - step_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             except PoolClosed:
                 if pool is self._pool:
                     raise
-            except (TooManyRequests, psycopg.Error):
-                raise
-            except BaseException:  # of a signal handler: the pool may have lost a connection
-                self._replace(pool)
-                raise
             else:
-                if (borrowed := self._own(pool, connection)) is not None:
+                if borrowed is not None:
                     return borrowed
                 discarded += 1
 
+    def _waits_in_steps(self, discarded: int) -> bool:
+        """Whether to look now and then while waiting: why connecting fails, and whether a signal has come."""
+        doubtful = self._connector is not None and (discarded > 0 or self._connector.is_doubtful)
+        return doubtful or threading.current_thread() is threading.main_thread()
+
     def _own(self, pool: Pool, connection: Connection) -> BorrowedConnection | None:
         """Own a connection that is alive and idle; None: it was not, and the pool makes another one."""
-        borrowed = None
-        try:
-            if _is_usable(connection):
-                if (encoding := connection.info.encoding) != "utf-8":
-                    raise PvsiteSqlError(
-                        f"the pool's connections must be made with client_encoding=UTF8, not {encoding}"
-                    )
-                borrowed = BorrowedConnection(
-                    connection,
-                    give_back=lambda given: self._give_back(pool, given),
-                    reclaim=lambda given: self._unreturned.append((pool, given)),
-                )
-                self._lent.add(borrowed)
-        finally:
-            if borrowed is None:
-                self._give_back(pool, connection)
+        if not _is_usable(connection):
+            pool.putconn(connection)
+            return None
+        if (encoding := connection.info.encoding) != "utf-8":
+            pool.putconn(connection)
+            raise PvsiteSqlError(f"the pool's connections must be made with client_encoding=UTF8, not {encoding}")
+        borrowed = BorrowedConnection(connection, give_back=lambda given: self._give_back(pool, given))
+        self._lent[id(connection)] = weakref.ref(borrowed), pool, connection
         return borrowed
 
     def _give_back(self, pool: Pool, connection: Connection) -> None:
-        try:
+        with DeferredSignals():
+            self._lent.pop(id(connection), None)
             pool.putconn(connection)
-        except Exception:
-            connection.close()
-            self._replace(pool)
-            raise
-        except BaseException:
-            self._replace(pool)
-            raise
 
-    def _return_unreturned(self) -> None:
-        """Return connections whose owner was dropped without its end, by an interrupt in that very moment."""
-        while self._unreturned:
-            pool, connection = self._unreturned.popleft()
-            if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
-                connection.close()
-            self._give_back(pool, connection)
+    def _return_orphans(self) -> None:
+        """Return the connections of owners that are gone: an exception kept them from doing it."""
+        for owner, pool, connection in list(self._lent.values()):
+            if owner() is None:
+                if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+                    connection.close()
+                self._give_back(pool, connection)
 
     def _go_on_waiting(self, pool: Pool, timeout: PoolTimeout, limit_s: float, left_s: float) -> None:
         """Raise where waiting longer is of no use.
@@ -277,29 +251,24 @@ class ConnectionSource:
         Raises:
             psycopg_pool.PoolTimeout: the time is up, or the server refused for a reason that stays.
         """
+        self._return_orphans()
         error = self._connector.error if self._connector is not None else None
         if error is not None and (left_s <= 0 or _FINAL.search(str(error))):
             reason = " ".join(str(error).split())
             raise PoolTimeout(f"couldn't get a connection within {limit_s:.2f} s: {reason}") from error
+        if left_s <= 0:
+            used = f"{len(self._lent)} of at most {pool.max_size} are in use"
+            raise PoolTimeout(f"couldn't get a connection within {limit_s:.2f} s: {used}") from timeout
         if error is not None:
-            self._replace(pool, at_most_every_s=_REPLACE_EVERY_S)  # its next attempt may be minutes away
-        elif left_s <= 0:
-            lent = len(self._lent)
-            if self._connector is not None and not self._connector.attempts:
-                stats = pool.get_stats()
-                if lent < stats["pool_size"] - stats["pool_available"]:  # an interrupt has lost a connection
-                    self._replace(pool, at_most_every_s=_REPLACE_EVERY_S)
-            raise PoolTimeout(
-                f"couldn't get a connection within {limit_s:.2f} s: {lent} of at most {pool.max_size} are in use"
-            ) from timeout
+            self._replace(pool)  # its next attempt may be minutes away
 
-    def _replace(self, pool: Pool, *, at_most_every_s: float = 0.0) -> None:
-        """Put a new pool in the place of one that cannot be trusted; calls under way keep their connections."""
+    def _replace(self, pool: Pool) -> None:
+        """Put a new pool in the place of one that cannot connect, now and then; calls keep the connections they have."""
         if self._make is None:
             return
         with self._lock:
             now = time.monotonic()
-            if self._pool is not pool or self._closed or now < self._replaced_s + at_most_every_s:
+            if self._pool is not pool or self._closed or now < self._replaced_s + _REPLACE_EVERY_S:
                 return
             self._replaced_s = now
             error = self._connector.error if self._connector is not None else None
@@ -317,23 +286,38 @@ def _checked(conninfo: object) -> str:
         )
     if _SQLALCHEMY_URL.match(conninfo):
         raise InvalidInput("an SQLAlchemy URL: write postgresql:// without the driver's name", column="conninfo")
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError:  # whose text may show the password
+        raise InvalidInput(
+            "libpq does not understand it: write postgresql://user@host/name or 'host=... dbname=...'",
+            column="conninfo",
+        ) from None
     return conninfo
 
 
 def _maker(conninfo: str, given: dict[str, Any], connect_s: float) -> Callable[[_Connector], Pool]:
-    options = {"open": True, **given}
+    options = {"open": True, **given, **_sizes(given)}
     if not callable(options.get("kwargs")):
         options["kwargs"] = _connection_options(conninfo, options.get("kwargs") or {}, connect_s)
-    if (most := options.get("max_size")) is not None and "min_size" not in options and isinstance(most, int):
-        options["min_size"] = min(_DEFAULT_MIN_SIZE, most)
+    return lambda connector: ConnectionPool(
+        conninfo, **{**options, "connection_class": cast(type[Connection], connector)}
+    )
 
-    def make(connector: _Connector) -> Pool:
-        try:
-            return ConnectionPool(conninfo, **{**options, "connection_class": cast(type[Connection], connector)})
-        except ValueError as error:
-            raise InvalidInput(str(error), column="pool options") from error
 
-    return make
+def _sizes(given: dict[str, Any]) -> dict[str, int]:
+    """The sizes of the pool: psycopg_pool's default for the smaller one may be above a larger one that is given."""
+    sizes = {name: given[name] for name in ("min_size", "max_size") if given.get(name) is not None}
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < (name == "max_size"):
+            least = 1 if name == "max_size" else 0
+            raise InvalidInput(f"must be an integer from {least} on, got {size!r}", column=name)
+    sizes.setdefault("min_size", min(_DEFAULT_MIN_SIZE, sizes.get("max_size", _DEFAULT_MIN_SIZE)))
+    if sizes.get("max_size", sizes["min_size"]) < sizes["min_size"]:
+        raise InvalidInput(
+            f"must be at least min_size ({sizes['min_size']}), got {sizes['max_size']}", column="max_size"
+        )
+    return sizes
 
 
 def _connection_options(conninfo: str, given: dict[str, Any], connect_s: float) -> dict[str, Any]:

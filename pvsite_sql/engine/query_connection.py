@@ -23,6 +23,7 @@ from .borrowed import BorrowedConnection
 from .constraints import as_package_error
 from .queries import Query, query
 from .rows import collector_paused, models
+from .signals import keep_interrupts
 from .stats import Recorder
 
 __all__ = ["QueryConnection", "Settings"]
@@ -210,7 +211,8 @@ class QueryConnection:
         record = _Record(began_s=time.perf_counter())
         failed = False
         try:
-            yield record
+            with keep_interrupts():
+                yield record
         except psycopg.Error as error:
             failed = True
             if (explained := as_package_error(error)) is not error:

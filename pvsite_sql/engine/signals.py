@@ -1,0 +1,93 @@
+"""Exceptions of signal handlers: kept out of the pool's code, and not replaced by errors of psycopg."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+import psycopg
+
+__all__ = ["DeferredSignals", "keep_interrupts"]
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGPROF", "SIGVTALRM", "SIGBREAK")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+
+
+class DeferredSignals:
+    """Runs the handlers of signals after a short block, not inside it; Python runs them in the main thread alone.
+
+    psycopg_pool loses a connection where a handler raises between its taking the connection and returning it, and
+    drops the exception where it checks the connection.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: list[tuple[signal.Signals, Any]] = []
+        self._pending: list[int] = []
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        try:
+            for number in _SIGNALS:
+                if callable(handler := signal.getsignal(number)):
+                    self._handlers.append((number, handler))
+                    signal.signal(number, self._note)
+        except BaseException:  # of a handler that was not replaced yet
+            self._restore()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._restore()
+        for number in self._pending:
+            signal.raise_signal(number)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._pending.append(number)
+
+    def _restore(self) -> None:
+        try:
+            while self._handlers:
+                signal.signal(*self._handlers[-1])
+                self._handlers.pop()
+        finally:
+            if self._handlers:  # a handler that was put back has raised
+                self._restore()
+
+
+@contextmanager
+def keep_interrupts() -> Iterator[None]:
+    """Raise what a signal handler raised inside the block, where psycopg's clean-up failed and raised an error instead.
+
+    Raises:
+        BaseException: that of the signal handler.
+    """
+    handled = sys.exc_info()[1]
+    try:
+        yield
+    except psycopg.Error as error:
+        covered = None if error.__suppress_context__ else error.__context__
+        while covered is not None and covered is not handled:
+            if _is_interrupt(covered):
+                raise covered from None
+            covered = covered.__context__
+        raise
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether a signal handler raised it, and not psycopg."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return True
+    traceback = error.__traceback__
+    if isinstance(error, psycopg.Error) or traceback is None:
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+    return not module.startswith(("psycopg", "contextlib", "pvsite_sql."))
