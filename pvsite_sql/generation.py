@@ -99,7 +99,7 @@ class GenerationReadings:
                 writer = _Writer(conn, on_conflict, waits=False, savepoints=False)
                 writer.write(part, straight=straight)
                 if progress is not None:
-                    progress(writer.given)
+                    progress(writer.row_count)
                 return writer.finish()
 
         def attempts(conn: QueryConnection) -> InsertResult:
@@ -132,7 +132,7 @@ class GenerationReadings:
                             partitions.ensure_while_writing(self._session, conn, "generation", part.months())
                         writer.write(part)
                         if progress is not None:
-                            progress(writer.given)
+                            progress(writer.row_count)
                     return writer.finish()
 
     def read(
@@ -297,10 +297,10 @@ class _Writer:
         self._staged = 0
         self._inserted = 0
         self._updated = 0
-        self.given = 0
+        self.row_count = 0
 
     def write(self, part: Readings, *, straight: bool = True) -> None:
-        self.given += part.given
+        self.row_count += part.row_count
         if not len(part):
             return
         if self._waits:
@@ -313,7 +313,7 @@ class _Writer:
         if self._staged:
             self._merge()
         return InsertResult(
-            inserted=self._inserted, updated=self._updated, skipped=self.given - self._inserted - self._updated
+            inserted=self._inserted, updated=self._updated, skipped=self.row_count - self._inserted - self._updated
         )
 
     def _written_straight(self, part: Readings) -> bool:

@@ -143,6 +143,9 @@ def test_invalid_input_names_the_place(place: dict[str, Any], text: str) -> None
     assert str(error) == text
     assert (error.reason, error.column, error.rows) == ("bad", place.get("column"), tuple(place.get("rows", ())))
     assert error.count == place.get("count", len(error.rows))
+    moved = error.replace(frame=5)
+    assert (moved.frame, str(moved)) == (5, str(InvalidInput("bad", **place | {"frame": 5})))
+    assert (moved.column, moved.rows, moved.count) == (error.column, error.rows, error.count)
 
 
 def test_an_own_pool_is_closed_at_the_end(dsn: str) -> None:

@@ -43,11 +43,11 @@ class Readings:
 
     Attributes:
         columns: the fields of READINGS as arrays of the same length.
-        given: the number of rows in the frame, including repeated keys.
+        row_count: the number of rows in the frame, including repeated keys.
     """
 
     columns: dict[str, Array]
-    given: int
+    row_count: int
 
     def __len__(self) -> int:
         return len(self.columns["site_uuid"])
