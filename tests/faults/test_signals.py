@@ -248,17 +248,20 @@ def interrupted_with_threads(dsn: str, kind: str) -> Any:
 
         with ThreadPoolExecutor(6) as threads:
             ends = [threads.submit(go_on) for _ in range(6)]
-            signal.signal(signal.SIGALRM, handler)
-            for _ in range(2 * ROUNDS):
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.02))
-                    deadline = time.monotonic() + 5
-                    while time.monotonic() < deadline:
-                        repo.sites.get(calls.site)
-                    lost += not swallowed()
-                except raised:
-                    came += 1
-            stop.set()
+            try:
+                signal.signal(signal.SIGALRM, handler)
+                for _ in range(2 * ROUNDS):
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.02))
+                        deadline = time.monotonic() + 5
+                        while time.monotonic() < deadline:
+                            repo.sites.get(calls.site)
+                        lost += not swallowed()
+                    except raised:
+                        came += 1
+            finally:
+                signal.signal(signal.SIGALRM, signal.SIG_IGN)
+                stop.set()
             called = sum(end.result(40) for end in ends)
         every_connection_is_there(repo)
         return {"came": came, "lost": lost, "called": called, "size": repo.stats().pool["pool_size"]}
