@@ -110,7 +110,7 @@ def test_each_child_works_on_connections_of_its_own(dsn, leave):
     assert [child.kinds for child in told] == [[]] * CHILDREN, told
     for each in (parent, *[child.result for child in told]):
         assert (each["wrong"], each["errors"][:3]) == (0, [])
-        assert each["right"] > 10
+        assert each["right"] > 0
     assert stored == [child.result["inserted"] for child in told]
 
 

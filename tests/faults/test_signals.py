@@ -6,6 +6,7 @@ is stored whole or not at all, and no connection is lost to the pool.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -163,7 +164,8 @@ def interrupted(dsn: str, group: str, kind: str) -> Any:
         signalled[0], where[0] = time.monotonic(), "".join(traceback.format_stack(frame)[-4:])
         handler()
 
-    told = {"came": 0, "late": 0, "lost": [], "slowest_s": 0.0}
+    told = {"came": 0, "late": 0, "in_destructors": 0, "lost": [], "slowest_s": 0.0}
+    swallowed = swallowed_by_python(raised)
     with repository(dsn) as repo:
         calls = Calls(repo)
         seconds = {name: min(timed(lambda n=name: calls.call(n)) for _ in range(3)) for name in GROUPS[group]}
@@ -177,13 +179,37 @@ def interrupted(dsn: str, group: str, kind: str) -> Any:
                 called = True
                 while not signalled[0]:
                     time.sleep(0.001)
-                told["lost"].append(f"{name}:\n{where[0]}")
+                if swallowed():
+                    told["in_destructors"] += 1
+                else:
+                    told["lost"].append(f"{name}:\n{where[0]}")
             except raised:
                 told["late" if called else "came"] += 1
                 told["slowest_s"] = max(told["slowest_s"], time.monotonic() - signalled[0])
         every_connection_is_there(repo)
         calls.judge()
     return told
+
+
+def swallowed_by_python(raised: type[BaseException]) -> Callable[[], bool]:
+    """Whether since the last time Python itself has ignored such an exception, as it does in destructors.
+
+    Logging ignores what is raised while it writes, so it is switched off.
+    """
+    logging.disable()
+    found: list[object] = []
+
+    def note(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, raised):
+            found.append(unraisable)
+
+    def ask() -> bool:
+        seen = bool(found)
+        found.clear()
+        return seen
+
+    sys.unraisablehook = note
+    return ask
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -197,7 +223,8 @@ def timed(call: Callable[[], object]) -> float:
 def test_the_exception_comes_out_and_the_repository_is_usable(dsn, group, kind):
     told = run(interrupted, dsn, group, kind)
     assert not told["lost"], told["lost"][0]
-    assert told["came"] + told["late"] == ROUNDS
+    assert told["came"] + told["late"] + told["in_destructors"] == ROUNDS
+    assert told["in_destructors"] < ROUNDS / 20
     assert told["came"] > ROUNDS / 4
     assert told["slowest_s"] < 5, told
 
@@ -207,6 +234,7 @@ def interrupted_with_threads(dsn: str, kind: str) -> Any:
     chance = random.Random(kind)
     handler, raised = HANDLERS[kind]
     stop = Event()
+    swallowed = swallowed_by_python(raised)
     came = lost = 0
     with repository(dsn, min_size=4, max_size=4, timeout=20) as repo:
         calls = Calls(repo)
@@ -220,17 +248,20 @@ def interrupted_with_threads(dsn: str, kind: str) -> Any:
 
         with ThreadPoolExecutor(6) as threads:
             ends = [threads.submit(go_on) for _ in range(6)]
-            signal.signal(signal.SIGALRM, handler)
-            for _ in range(2 * ROUNDS):
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.02))
-                    deadline = time.monotonic() + 5
-                    while time.monotonic() < deadline:
-                        repo.sites.get(calls.site)
-                    lost += 1
-                except raised:
-                    came += 1
-            stop.set()
+            try:
+                signal.signal(signal.SIGALRM, handler)
+                for _ in range(2 * ROUNDS):
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.02))
+                        deadline = time.monotonic() + 5
+                        while time.monotonic() < deadline:
+                            repo.sites.get(calls.site)
+                        lost += not swallowed()
+                    except raised:
+                        came += 1
+            finally:
+                signal.signal(signal.SIGALRM, signal.SIG_IGN)
+                stop.set()
             called = sum(end.result(40) for end in ends)
         every_connection_is_there(repo)
         return {"came": came, "lost": lost, "called": called, "size": repo.stats().pool["pool_size"]}
@@ -239,7 +270,8 @@ def interrupted_with_threads(dsn: str, kind: str) -> Any:
 @pytest.mark.parametrize("kind", ["SIGINT", "SIGALRM"])
 def test_no_connection_is_lost_with_other_threads_at_work(dsn, kind):
     told = run(interrupted_with_threads, dsn, kind)
-    assert (told["came"], told["lost"], told["size"]) == (2 * ROUNDS, 0, 4), told
+    assert (told["lost"], told["size"]) == (0, 4), told
+    assert told["came"] > 1.9 * ROUNDS
     assert told["called"] > 100
 
 
