@@ -175,16 +175,20 @@ class SharedDatabase:
 
     def _restore(self) -> None:
         """Empty it, and drop it where that fails or is not enough."""
+        connection = None
         try:
             connection = self._connected()
             connection.execute(END_OTHERS)
             connection.execute(EMPTY)
             same = self._found(connection) == self._facts
-            connection.autocommit = False
-            self._next = connection
         except psycopg.Error:
             same = False
-        if not same:
+        if connection is not None and same:
+            connection.autocommit = False
+            self._next = connection
+        else:
+            if connection is not None:
+                connection.close()
             self.drop()
 
     def _connected(self) -> psycopg.Connection:

@@ -99,7 +99,8 @@ def contents(target):
 
 
 def test_all_of_it_arrives(any_old, target):
-    any_old.run("ALTER DATABASE pvsite_sql_bare SET timezone = 'Asia/Tokyo'")  # naive times are UTC, wherever it stands
+    name = any_old.connection.info.dbname
+    any_old.run(f"ALTER DATABASE {name} SET timezone = 'Asia/Tokyo'")  # naive times are UTC, wherever it stands
     code, out, err = adopted(any_old, target)
     assert (code, out.splitlines()[-1][:21]) == (0, "Counts and sums agree"), out + err
     with Repository(conninfo(target), min_size=1) as repo:

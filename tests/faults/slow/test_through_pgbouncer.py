@@ -23,7 +23,8 @@ OWN_OPTIONS = "whatever_the_session_says"  # sessions that start with settings, 
 @pytest.mark.skipif(PROGRAM is None, reason="the program pgbouncer is not installed (Debian's package of that name)")
 def test_the_core_of_the_suite_passes():
     files = [str(TESTS / f"{name}.py") for name in CORE.split()]
-    command = [sys.executable, "-m", "pytest", "-q", "-k", f"not {OWN_OPTIONS}", *files]
+    workers = ["-n", "auto", "--dist", "worksteal"]
+    command = [sys.executable, "-m", "pytest", "-q", *workers, "-k", f"not {OWN_OPTIONS}", *files]
     environment = os.environ | {"PVSITE_SQL_PGBOUNCER": "1"}
     done = subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
