@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "CheckFailed",
@@ -134,4 +134,8 @@ class QueryFileError(PvsiteSqlError):
     def __init__(self, path: Path, line: int, reason: str) -> None:
         self.path = path
         self.line = line
+        self._reason = reason
         super().__init__(f"{path}:{line}: {reason}")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, int, str]]:
+        return type(self), (self.path, self.line, self._reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
@@ -19,7 +18,7 @@ from .engine import partitions
 from .engine.binary_copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
 from .engine.columns import frame_of, uuid_of
 from .engine.forecast_frames import LATEST, NewForecast, parse_forecasts
-from .engine.inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids, window
+from .engine.inputs import as_filter, as_integer, as_time_zone, as_utc, as_uuid, as_uuids, window
 from .engine.lookups import all_sites
 from .engine.rows import decoded_models
 from .engine.session import QueryConnection, Session
@@ -32,7 +31,6 @@ __all__ = ["ForecastOnConflict", "Forecasts"]
 ForecastOnConflict = Literal["replace", "ignore", "error"]
 
 _HOURS = 24
-_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 _BLOCK_ROWS = 8_192  # decoded together, while the next rows arrive
 _JSONB_VERSION = b"\x01"  # the first byte of jsonb in binary format
 
@@ -298,9 +296,7 @@ class Forecasts:
         """
         if not 0 <= as_integer(hour, "hour") <= _HOURS:
             raise InvalidInput(f"must be from 0 to {_HOURS}, got {hour}", column="hour")
-        zone = as_text(timezone.key if isinstance(timezone, ZoneInfo) else timezone, "timezone")
-        if not _ZONE.fullmatch(zone):  # the server accepts names such as "$5" as POSIX time zones
-            raise InvalidInput(f"must be the name of a time zone, got {zone!r}", column="timezone")
+        zone = as_time_zone(timezone, "timezone")
         filters = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
         filters |= {"hour": hour, "timezone": zone}
         try:
@@ -326,7 +322,7 @@ class Forecasts:
             site_uuids: the sites. None selects all existing sites, an empty list none.
             start_utc: the start of the window (inclusive). None means no limit.
             end_utc: the end of the window (exclusive). None means no limit.
-            horizon_minutes: the horizon; can be negative.
+            horizon_minutes: the horizon as the values say it: whole minutes, rounded down; can be negative.
             model_name: use only forecasts of this model, in any version.
 
         Returns:

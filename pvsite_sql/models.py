@@ -107,6 +107,9 @@ class SiteChange(_Row):
     actor: str | None
     database_user: str
 
+    def __hash__(self) -> int:
+        return hash((self.site_uuid, self.changed_utc, self.change_id))
+
 
 class Inverter(_Row):
     """An inverter of a site."""
@@ -183,6 +186,9 @@ class Forecast(_Row):
     probabilistic_kw: list[list[float | None]] | None
     end_utc: AwareDatetime
 
+    def __hash__(self) -> int:
+        return hash((self.forecast_uuid, self.created_utc))
+
 
 class ForecastValue(_Row):
     """A value of a forecast: the mean power from `start_utc` (inclusive) to `end_utc` (exclusive).
@@ -198,6 +204,9 @@ class ForecastValue(_Row):
     created_utc: AwareDatetime
     forecast_uuid: UUID
     probabilistic_values: dict[str, float] | None
+
+    def __hash__(self) -> int:
+        return hash((self.forecast_uuid, self.start_utc))
 
 
 class ForecastValueSum(_Row):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Annotated, Literal, Unpack, get_args
 from uuid import UUID
 
@@ -268,6 +269,10 @@ def _json(fields: SiteFields) -> str:
     except ValidationError as error:
         first = error.errors()[0]
         column = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            near = get_close_matches(column, SiteFields.__annotations__, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidInput(f"a site has no field {column}{hint}", column=column) from None
         raise InvalidInput(f"{first['msg']} ({first['input']!r})", column=column) from None
     for name, value in checked.items():
         if isinstance(value, str):

@@ -208,6 +208,8 @@ class BorrowedConnection:
             self._unsent.append(lambda: begin(connection))
         self._blocks.append(block)
         try:
+            if self._give_back is None:  # the caller may run statements of its own on it
+                self.send()
             yield
             if self._connection is None or self._is_inherited():
                 raise PvsiteSqlError(f"the transaction belongs to process {self._pid}: only that process can commit it")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
 
 import pandas as pd
 
@@ -18,6 +20,7 @@ __all__ = [
     "as_name",
     "as_optional_text",
     "as_text",
+    "as_time_zone",
     "as_utc",
     "as_uuid",
     "as_uuids",
@@ -104,6 +107,26 @@ def as_integer(value: int, name: str) -> int:
     if number is None or not -(2**31) <= number < 2**31:
         raise InvalidInput(f"must be an integer from {-(2**31)} to {2**31 - 1}, got {value!r}", column=name)
     return number
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def as_time_zone(value: str | ZoneInfo, name: str) -> str:
+    """The name of a time zone in the IANA database.
+
+    PostgreSQL knows more: abbreviations (its IST is Israel's) and POSIX zones, whose sign is inverted ("UTC+5" is five
+    hours behind UTC), so names that `zoneinfo` does not know are not sent.
+
+    Raises:
+        InvalidInput: zoneinfo does not know it.
+    """
+    zone = value.key if isinstance(value, ZoneInfo) else value
+    if not isinstance(zone, str) or zone not in _time_zones():
+        raise InvalidInput(f"must be an IANA time zone such as 'Europe/London', got {zone!r}", column=name)
+    return zone
 
 
 def as_utc(value: datetime, name: str) -> datetime:

@@ -263,7 +263,7 @@ class ConnectionSource:
             self._replace(pool)  # its next attempt may be minutes away
 
     def _replace(self, pool: Pool) -> None:
-        """Put a new pool in the place of one that cannot connect, now and then; calls keep the connections they have."""
+        """Put a new pool in the place of one that cannot connect, now and then; calls keep their connections."""
         if self._make is None:
             return
         with self._lock:

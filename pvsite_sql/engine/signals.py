@@ -73,8 +73,9 @@ def keep_interrupts() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         covered = None if error.__suppress_context__ else error.__context__
+        left_pipeline = "pipeline mode" in str(error)  # psycopg could not leave it, whatever the reason was
         while covered is not None and covered is not handled:
-            if _is_interrupt(covered):
+            if _is_interrupt(covered) or (left_pipeline and not isinstance(covered, psycopg.Error)):
                 raise covered from None
             covered = covered.__context__
         raise

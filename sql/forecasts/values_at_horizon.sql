@@ -6,7 +6,7 @@
 --   site_uuids       uuid[]       the sites
 --   start_utc        timestamptz  start of the window, inclusive; -infinity for no limit
 --   end_utc          timestamptz  end of the window, exclusive; infinity for no limit
---   horizon_minutes  integer      minutes from the forecast's timestamp to the value's start
+--   horizon_minutes  integer      whole minutes from the forecast's timestamp to the value's start, rounded down
 --   model_name       text         use only forecasts of this model, in any version; empty for all
 -- Result: ForecastValue by site_uuid
 --   site_uuid             uuid
@@ -20,7 +20,7 @@
 --   probabilistic_values  jsonb
 -- Index: forecasts_key, ml_models_name_version_key
 -- Touches: window_forecasts + versions
-SELECT DISTINCT ON (f.site_uuid, f.timestamp_utc)
+SELECT DISTINCT ON (f.site_uuid, v.start_utc)
     f.site_uuid,
     v.start_utc,
     v.start_utc + make_interval(mins => f.resolution_minutes) AS end_utc,
@@ -40,16 +40,23 @@ FROM forecasts AS f
 CROSS JOIN
     LATERAL (
         SELECT
-            t.start_utc,
-            (date_part('epoch', t.start_utc - f.start_utc) / (60 * f.resolution_minutes))::integer + 1 AS slot
-        FROM (SELECT f.timestamp_utc + make_interval(mins => :'horizon_minutes'::integer) AS start_utc) AS t
-        WHERE t.start_utc >= f.start_utc AND t.start_utc < f.end_utc
+            d.minutes,
+            f.start_utc + d.minutes * interval '1 minute' AS start_utc,
+            greatest(least(d.minutes / f.resolution_minutes + 1, cardinality(f.power_kw) + 1), 0)::integer AS slot
+        FROM (
+            -- from the forecast's first value on; the horizon of that one is a whole number of minutes or rounded down
+            SELECT
+                :'horizon_minutes'::bigint
+                - floor(date_part('epoch', f.start_utc - f.timestamp_utc) / 60)::bigint AS minutes
+        ) AS d
     ) AS v
 WHERE
     f.site_uuid = ANY(:'site_uuids'::uuid[])
-    AND f.timestamp_utc >= :'start_utc'::timestamptz - make_interval(mins => :'horizon_minutes'::integer)
+    AND f.timestamp_utc > :'start_utc'::timestamptz - make_interval(mins => :'horizon_minutes'::integer) - interval '1 minute'
     AND f.timestamp_utc < :'end_utc'::timestamptz - make_interval(mins => :'horizon_minutes'::integer)
-    AND f.start_utc + make_interval(mins => f.resolution_minutes * (v.slot - 1)) = v.start_utc
+    AND v.start_utc >= :'start_utc'::timestamptz
+    AND v.start_utc < :'end_utc'::timestamptz
+    AND v.minutes % f.resolution_minutes = 0
     AND f.power_kw[v.slot] IS NOT NULL
     AND (
         NULLIF(:'model_name', '') IS NULL
@@ -58,4 +65,4 @@ WHERE
             WHERE m.name = NULLIF(:'model_name', '')
         ))
     )
-ORDER BY f.site_uuid, f.timestamp_utc, f.created_utc DESC, f.forecast_uuid DESC;
+ORDER BY f.site_uuid, v.start_utc, f.created_utc DESC, f.forecast_uuid DESC;
