@@ -6,25 +6,29 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 import psycopg
 
 from .engine import partitions
+from .engine.arrays import uuid_of
 from .engine.binary_copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
-from .engine.columns import frame_of, uuid_of
-from .engine.forecast_frames import LATEST, NewForecast, parse_forecasts
 from .engine.inputs import as_filter, as_integer, as_time_zone, as_utc, as_uuid, as_uuids, window
 from .engine.lookups import all_sites
+from .engine.row_types import LATEST
 from .engine.rows import decoded_models
 from .engine.session import QueryConnection, Session
 from .engine.timestamps import microseconds_of
 from .errors import Duplicate, InvalidInput, NotFound
 from .models import Forecast, ForecastValue, ForecastValueSum, InsertResult, MlModel, SumBy
+
+if TYPE_CHECKING:  # slow to import, and most calls never need it
+    import pandas as pd
+
+    from .engine.forecast_frames import NewForecast
 
 __all__ = ["ForecastOnConflict", "Forecasts"]
 
@@ -100,6 +104,8 @@ class Forecasts:
             "model_version": model_version,
             "created_utc": created_utc,
         }
+        from .engine.forecast_frames import parse_forecasts
+
         new = parse_forecasts(frame, constants)
         if not new:
             return InsertResult()
@@ -208,6 +214,8 @@ class Forecasts:
         def work(conn: QueryConnection) -> pd.DataFrame:
             sites = _sites(conn, requested)
             rows = conn.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **filters)
+            from .engine.columns import frame_of
+
             return frame_of(LATEST, decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS))
 
         return self._session.run("bulk", work)
@@ -370,6 +378,8 @@ class Forecasts:
 
         rows = self._session.run("bulk", work)
         whole = {"horizon_minutes": "int64", "count": "int64"}
+        import pandas as pd
+
         return pd.DataFrame(rows, columns=list(_ERRORS)).astype({name: whole.get(name, "float64") for name in _ERRORS})
 
     def _values_by_site(

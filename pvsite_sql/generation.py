@@ -6,22 +6,25 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 
 import numpy as np
-import pandas as pd
 
 from .engine import partitions
 from .engine.binary_copy import Type, decode_in_blocks, encode
-from .engine.columns import frame_of
-from .engine.generation_frames import GENERATION, READINGS, Readings, parse_readings
 from .engine.inputs import as_integer, as_uuids, window
 from .engine.query_connection import QueryConnection
+from .engine.row_types import GENERATION, READINGS
 from .engine.rows import decoded_models
 from .engine.session import Session
 from .errors import Duplicate, InvalidInput
 from .models import Generation, GenerationSum, InsertResult, SumBy
+
+if TYPE_CHECKING:  # slow to import, and most calls never need it
+    import pandas as pd
+
+    from .engine.generation_frames import Readings
 
 __all__ = ["GenerationOnConflict", "GenerationReadings"]
 
@@ -83,6 +86,8 @@ class GenerationReadings:
             raise InvalidInput(f"must be a whole number of microseconds, got {interval!r}", column="interval")
         if not isinstance(frames, Iterable):
             raise InvalidInput(f"must be a pandas DataFrame or an iterable of them, got {type(frames).__name__}")
+        import pandas as pd
+
         alone = isinstance(frames, pd.DataFrame)
         several = [frames] if isinstance(frames, pd.DataFrame) else frames
         checked = _checked(several, interval, _KEEP[on_conflict], numbered=not alone)
@@ -174,6 +179,8 @@ class GenerationReadings:
 
         def work(conn: QueryConnection) -> pd.DataFrame:
             rows = conn.copy_out(name, **parameters)
+            from .engine.columns import frame_of
+
             return frame_of(GENERATION, decode_in_blocks(GENERATION, rows, _BLOCK_ROWS))
 
         return self._session.run("bulk", work)
@@ -204,6 +211,8 @@ class GenerationReadings:
             raise InvalidInput(f"must be at least 1, got {chunk_rows}", column="chunk_rows")
 
         def frames(conn: QueryConnection) -> Iterator[pd.DataFrame]:
+            from .engine.columns import frame_of
+
             for block in decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), chunk_rows):
                 yield frame_of(GENERATION, [block])
 
@@ -362,6 +371,8 @@ class _Writer:
 
 
 def _checked(frames: Iterable[pd.DataFrame], interval: timedelta, keep: str, *, numbered: bool) -> Iterator[Readings]:
+    from .engine.generation_frames import parse_readings
+
     for number, frame in enumerate(frames):
         yield parse_readings(frame, interval, keep=keep, number=number if numbered else None)
 

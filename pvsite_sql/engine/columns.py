@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, TypeVar
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InvalidInput, PvsiteSqlError
+from .arrays import Array, uuid_objects
 from .binary_copy import Type, decode, encode_rows
 from .inputs import as_utc, as_uuid
 from .timestamps import UNIX_TO_2000_US, datetime64_of
@@ -20,7 +20,6 @@ from .timestamps import UNIX_TO_2000_US, datetime64_of
 __all__ = [
     "LAST_US",
     "ROWS_SHOWN",
-    "Array",
     "column_of",
     "convert_distinct",
     "distinct_uuids",
@@ -30,11 +29,8 @@ __all__ = [
     "python_values",
     "raise_for_rows",
     "timestamps_us",
-    "uuid_objects",
-    "uuid_of",
 ]
 
-Array = npt.NDArray[Any]
 _Value = TypeVar("_Value")
 
 LAST_US = 4_102_444_800_000_000  # from 1970-01-01 to 2100-01-01
@@ -276,18 +272,3 @@ def _converted(type_: Type, values: Array) -> Array:
         return datetime64_of(values)
     converted: Array = values.astype(values.dtype.newbyteorder("="))
     return converted
-
-
-def uuid_of(value: bytes) -> UUID:
-    """Return the UUID of an element of an `S16` array."""
-    return UUID(bytes=value.ljust(16, b"\0"))  # numpy drops trailing zeros of byte strings
-
-
-def uuid_objects(values: Array) -> Array:
-    """Return an object array of UUIDs. Equal neighbours share one object."""
-    if not len(values):
-        return np.empty(0, object)
-    first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
-    uniques, codes = np.unique(values[first], return_inverse=True)
-    objects = np.array([uuid_of(value) for value in uniques.tolist()], object)
-    return np.repeat(objects[codes], np.diff(np.r_[first, len(values)]))

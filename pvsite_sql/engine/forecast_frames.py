@@ -15,10 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..errors import InvalidInput
-from .binary_copy import Type
+from .arrays import Array, uuid_of
 from .columns import (
     LAST_US,
-    Array,
     column_of,
     convert_distinct,
     errors_as_invalid_input,
@@ -26,25 +25,13 @@ from .columns import (
     python_values,
     raise_for_rows,
     timestamps_us,
-    uuid_of,
 )
 from .inputs import as_name, as_text, as_utc, as_uuid
 from .timestamps import datetime_of
 
-__all__ = ["LATEST", "NewForecast", "parse_forecasts"]
+__all__ = ["NewForecast", "parse_forecasts"]
 
 _Value = TypeVar("_Value")
-
-LATEST: dict[str, Type] = {
-    "site_uuid": "uuid",
-    "start_utc": "timestamptz",
-    "end_utc": "timestamptz",
-    "forecast_power_kw": "real",
-    "horizon_minutes": "integer",
-    "timestamp_utc": "timestamptz",
-    "created_utc": "timestamptz",
-    "forecast_uuid": "uuid",
-}
 
 _MINUTE_US = 60_000_000
 _LONGEST_SLOT_MINUTES = 1440

@@ -11,30 +11,21 @@ import numpy as np
 import pandas as pd
 
 from ..errors import Duplicate, InvalidInput
-from .binary_copy import Type
+from .arrays import Array, uuid_of
 from .columns import (
     LAST_US,
     ROWS_SHOWN,
-    Array,
     column_of,
     distinct_uuids,
     errors_as_invalid_input,
     finite_floats,
     raise_for_rows,
     timestamps_us,
-    uuid_of,
 )
+from .row_types import READINGS
 from .timestamps import UNIX_TO_2000_US, datetime64_of, datetime_of
 
-__all__ = ["GENERATION", "READINGS", "Readings", "find_bad_rows", "parse_readings"]
-
-READINGS: dict[str, Type] = {
-    "site_uuid": "uuid",
-    "start_utc": "timestamptz",
-    "end_utc": "timestamptz",
-    "generation_power_kw": "double precision",
-}
-GENERATION: dict[str, Type] = {**READINGS, "created_utc": "timestamptz"}
+__all__ = ["Readings", "find_bad_rows", "parse_readings"]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
-import pandas as pd
-
 from ..errors import InvalidInput
 
 __all__ = [
@@ -135,14 +133,14 @@ def as_utc(value: datetime, name: str) -> datetime:
     Raises:
         InvalidInput: `value` is not a datetime, has a fraction of a microsecond, or lies outside the years 1 to 9999.
     """
-    if isinstance(value, pd.Timestamp):
-        if value.nanosecond:
+    if hasattr(value, "to_pydatetime"):  # a pandas Timestamp
+        if getattr(value, "nanosecond", 0):
             raise InvalidInput(f"must not have a fraction of a microsecond, got {value}", column=name)
         try:
             value = value.to_pydatetime()
         except ValueError:
             raise InvalidInput(f"must be within the years 1 to 9999 (UTC), got {value}", column=name) from None
-    if not isinstance(value, datetime) or pd.isna(value):
+    if not isinstance(value, datetime) or value != value:  # noqa: PLR0124  NaT
         raise InvalidInput(f"must be a datetime, got {value!r}", column=name)
     try:
         # astimezone() would take a naive datetime as local time

@@ -11,11 +11,10 @@ from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, TypeAdapter
 
+from .arrays import Array, uuid_objects
 from .binary_copy import Type
-from .columns import Array, uuid_objects
 from .reals import short_reals
 from .timestamps import datetime_of
 
@@ -85,6 +84,8 @@ def _objects(type_: Type, values: Array) -> list[Any]:
     if type_ == "uuid":
         objects: list[Any] = uuid_objects(values).tolist()
     elif type_ == "timestamptz":
+        import pandas as pd  # noqa: PLC0415  slow to import, and most calls never need it
+
         codes, uniques = pd.factorize(values.astype("=i8"))
         objects = np.array([datetime_of(us) for us in uniques.tolist()], object)[codes].tolist()
     elif type_ == "real":

@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from ..engine.columns import Array
+from ..engine.arrays import Array
 from ..engine.inputs import as_uuid
 from ..errors import InvalidInput
 from .files import Cells

@@ -21,7 +21,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from ..engine.columns import Array
+from ..engine.arrays import Array
 from ..engine.rows import collector_paused
 from ..errors import InvalidInput, PvsiteSqlError
 from .layout import Layout

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.util import hash_pandas_object
 
-from ..engine.columns import Array, uuid_of
+from ..engine.arrays import Array, uuid_of
 from ..engine.timestamps import datetime64_of, microseconds_of
 from ..errors import PvsiteSqlError
 

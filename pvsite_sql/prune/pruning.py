@@ -23,10 +23,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from ..engine.binary_copy import decode_in_blocks
-from ..engine.generation_frames import GENERATION
 from ..engine.inputs import as_utc
 from ..engine.partitions import Parent
 from ..engine.queries import query
+from ..engine.row_types import GENERATION
 from ..engine.session import QueryConnection
 from ..errors import InvalidInput, PvsiteSqlError
 from .detach import RetryPolicy, Statements, Table, detached, tables, unmark

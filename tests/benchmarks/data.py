@@ -12,7 +12,8 @@ import psycopg
 from bench import ask, run, run_on_two
 
 from pvsite_sql.engine.binary_copy import encode
-from pvsite_sql.engine.generation_frames import READINGS, parse_readings
+from pvsite_sql.engine.generation_frames import parse_readings
+from pvsite_sql.engine.row_types import READINGS
 
 MINUTES = timedelta(minutes=5)
 MONTH = datetime(2024, 6, 1, tzinfo=UTC)
