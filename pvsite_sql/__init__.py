@@ -1,7 +1,5 @@
 """Solar sites, their measured generation and their forecasts in PostgreSQL: plain SQL files and COPY, no ORM."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from .engine.stats import QueryStats, RepositoryStats
 from .errors import (
     CheckFailed,
@@ -35,11 +33,6 @@ from .models import (
     User,
 )
 from .repository import Repository, Transaction
-
-try:
-    __version__ = version("pvsite_sql")
-except PackageNotFoundError:  # a bare checkout on PYTHONPATH
-    __version__ = "0+unknown"
 
 __all__ = [
     "ApiRequest",
@@ -75,3 +68,14 @@ __all__ = [
     "Transaction",
     "User",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  a sixth of the time of the import
+
+    try:
+        return version("pvsite_sql")
+    except PackageNotFoundError:  # a bare checkout on PYTHONPATH
+        return "0+unknown"
