@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +21,8 @@ from pvsite_sql import InsertResult, Repository, embedded, migrate
 from .servers import own_server, posix
 
 pytestmark = posix
-SMALL_MB, LARGE_MB = 32, 512
-SITES, SLOTS = 40, 8_000
+SMALL_MB, LARGE_MB, ROOM_MB = 32, 512, 4
+SITES, SLOTS, ROWS = 10, 8_000, 20_000
 SIZE = "SELECT count(*) FROM generation UNION ALL SELECT count(*) FROM forecasts"
 
 
@@ -34,6 +35,10 @@ class Disk:
 
     def resize(self, megabytes: int) -> None:
         subprocess.run(["mount", "-o", f"remount,size={megabytes}m", self.folder], check=True)
+
+    def leave(self, megabytes: int) -> None:
+        """Leave so much room."""
+        self.resize((shutil.disk_usage(self.folder).used >> 20) + megabytes)
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def inserts(repo: Repository, sites: list) -> dict:
         "one frame": (len(frame), lambda: repo.generation.insert(frame)),
         "several frames": (
             len(frame),
-            lambda: repo.generation.insert(frame[n : n + 50_000] for n in range(0, len(frame), 50_000)),
+            lambda: repo.generation.insert(frame[n : n + ROWS] for n in range(0, len(frame), ROWS)),
         ),
         "corrections": (len(frame), lambda: repo.generation.insert(frame, on_conflict="update")),
         "forecasts": (len(sites) * 6 * 60, lambda: many_forecasts(repo, sites)),
@@ -109,8 +114,7 @@ def test_is_an_error_that_leaves_nothing_and_once_there_is_room_it_works(disk, n
     with Repository(disk.dsn, min_size=1, max_size=2) as repo:
         sites = [repo.sites.create().site_uuid for _ in range(SITES)]
         number, insert = inserts(repo, sites)[name]
-        if name == "forecasts":
-            disk.resize(24)
+        disk.leave(ROOM_MB)
         for _ in range(2):  # the room of the first is not lost
             with pytest.raises(psycopg.OperationalError, match="No space left on device") as full:
                 insert()
