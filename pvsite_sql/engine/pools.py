@@ -29,7 +29,7 @@ __all__ = ["ConnectionSource"]
 Connection = psycopg.Connection[Any]
 Pool = ConnectionPool[Any]
 
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
+_FIRST_WAIT_S, _LONGEST_WAIT_S, _SELDOM_S = 0.1, 1.0, 5.0  # each look costs the place in the queue
 _SHORTEST_WAIT_S = 0.001  # psycopg_pool takes 0 for a timeout that is over
 _REPLACE_EVERY_S = 2.0
 _DEFAULT_MIN_SIZE = 4
@@ -197,9 +197,12 @@ class ConnectionSource:
         wait_s, discarded = _FIRST_WAIT_S, 0
         while True:
             pool = self._current_pool()
+            if len(self._lent) >= pool.max_size:
+                self._return_orphans()
             limit_s = pool.timeout if timeout_s is None else timeout_s
             left_s = began + limit_s - time.monotonic()
-            step_s = min(wait_s, left_s) if self._waits_in_steps(discarded) else left_s
+            step_s = min(wait_s if self._looks_often(discarded) else _SELDOM_S, left_s)
+            borrowed: BorrowedConnection | None = None
             try:
                 with DeferredSignals():
                     connection = pool.getconn(max(step_s, _SHORTEST_WAIT_S))
@@ -210,13 +213,17 @@ class ConnectionSource:
             except PoolClosed:
                 if pool is self._pool:
                     raise
+            except BaseException:  # of a signal handler, which ran when the connection was here
+                if borrowed is not None:
+                    borrowed.release()
+                raise
             else:
                 if borrowed is not None:
                     return borrowed
                 discarded += 1
 
-    def _waits_in_steps(self, discarded: int) -> bool:
-        """Whether to look now and then while waiting: why connecting fails, and whether a signal has come."""
+    def _looks_often(self, discarded: int) -> bool:
+        """Whether to look often while waiting: why connecting fails, and whether a signal has come."""
         doubtful = self._connector is not None and (discarded > 0 or self._connector.is_doubtful)
         return doubtful or threading.current_thread() is threading.main_thread()
 
