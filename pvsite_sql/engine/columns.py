@@ -15,6 +15,7 @@ from ..errors import InvalidInput, PvsiteSqlError
 from .arrays import Array, uuid_objects
 from .binary_copy import Type, decode, encode_rows
 from .inputs import as_utc, as_uuid
+from .signals import raised_by_handler
 from .timestamps import UNIX_TO_2000_US, datetime64_of
 
 __all__ = [
@@ -53,6 +54,8 @@ def errors_as_invalid_input(column: str) -> Iterator[None]:
     except (PvsiteSqlError, MemoryError):
         raise
     except Exception as error:
+        if raised_by_handler(error):
+            raise
         raise InvalidInput(f"cannot be read ({type(error).__name__}: {error})", column=column) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-__all__ = ["DeferredSignals", "keep_interrupts"]
+__all__ = ["DeferredSignals", "keep_interrupts", "raised_by_handler"]
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGPROF", "SIGVTALRM", "SIGBREAK")
 _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
@@ -83,12 +83,24 @@ def keep_interrupts() -> Iterator[None]:
 
 def _is_interrupt(error: BaseException) -> bool:
     """Whether a signal handler raised it, and not psycopg."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return True
-    traceback = error.__traceback__
-    if isinstance(error, psycopg.Error) or traceback is None:
+    if isinstance(error, psycopg.Error):
         return False
-    while traceback.tb_next is not None:
+    if isinstance(error, (KeyboardInterrupt, SystemExit)) or raised_by_handler(error):
+        return True
+    return type(error).__module__.partition(".")[0] not in ("builtins", "contextlib", "psycopg", "pvsite_sql")
+
+
+def raised_by_handler(error: BaseException) -> bool:
+    """Whether a frame of the error's traceback is a signal handler's."""
+    handlers = {_code(signal.getsignal(number)) for number in _SIGNALS} - {None}
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in handlers:
+            return True
         traceback = traceback.tb_next
-    module = str(traceback.tb_frame.f_globals.get("__name__", ""))
-    return not module.startswith(("psycopg", "contextlib", "pvsite_sql."))
+    return False
+
+
+def _code(handler: object) -> object:
+    function = getattr(handler, "__func__", handler)
+    return getattr(function, "__code__", None) or getattr(getattr(type(handler), "__call__", None), "__code__", None)

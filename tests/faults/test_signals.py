@@ -45,7 +45,7 @@ class SoftTimeLimit(Exception):
 
 
 def interrupt(*_: object) -> NoReturn:
-    signal.raise_signal(signal.SIGINT)  # KeyboardInterrupt, by Python's own handler
+    signal.default_int_handler(signal.SIGINT, None)  # KeyboardInterrupt
     raise AssertionError
 
 
