@@ -103,4 +103,4 @@ def raised_by_handler(error: BaseException) -> bool:
 
 def _code(handler: object) -> object:
     function = getattr(handler, "__func__", handler)
-    return getattr(function, "__code__", None) or getattr(getattr(type(handler), "__call__", None), "__code__", None)
+    return getattr(function, "__code__", None) or getattr(getattr(type(handler), "__call__", None), "__code__", None)  # noqa: B004
