@@ -23,11 +23,15 @@ import pvsite_sql
 SECONDS = 60.0
 PATHS = [str(Path(__file__).parents[1]), str(Path(pvsite_sql.__file__).parents[1])]
 _MAIN = """
-import faulthandler, json, sys
+import faulthandler, json, sys, traceback
 from importlib import import_module
 module, name, arguments = json.loads(sys.argv[1])
 faulthandler.enable()
-print(json.dumps(getattr(import_module(module), name)(*arguments)))
+try:
+    print(json.dumps(getattr(import_module(module), name)(*arguments)))
+except SystemExit:
+    traceback.print_exc()  # Python does not say where it came from
+    raise
 """
 
 

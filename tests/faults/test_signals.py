@@ -44,9 +44,8 @@ class SoftTimeLimit(Exception):
     """As a task queue raises it."""
 
 
-def interrupt(*_: object) -> NoReturn:
-    signal.default_int_handler(signal.SIGINT, None)  # KeyboardInterrupt
-    raise AssertionError
+def interrupt(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)  # KeyboardInterrupt, by Python's own handler
 
 
 def leave(*_: object) -> NoReturn:
@@ -156,7 +155,7 @@ GROUPS = {
 
 
 def interrupted(dsn: str, group: str, kind: str) -> Any:
-    """Interrupt calls at 200 moments: how often the exception came out, came too late for the call, was lost where."""
+    """Interrupt calls at 200 moments: how often the exception came out, and where it was lost."""
     chance = random.Random(f"{group} {kind}")
     handler, raised = HANDLERS[kind]
     signalled, where = [0.0], [""]
@@ -165,7 +164,7 @@ def interrupted(dsn: str, group: str, kind: str) -> Any:
         signalled[0], where[:] = time.monotonic(), traceback.format_stack(frame)[-4:]
         handler()
 
-    told = {"came": 0, "late": 0, "swallowed": 0, "lost": [], "slowest_s": 0.0}
+    told = {"came": 0, "swallowed": 0, "lost": [], "slowest_s": 0.0}
     swallowed = swallowed_by_python(raised)
     with repository(dsn) as repo:
         calls = Calls(repo)
@@ -173,19 +172,17 @@ def interrupted(dsn: str, group: str, kind: str) -> Any:
         signal.signal(signal.SIGALRM, handle)
         for number in range(ROUNDS):
             name = GROUPS[group][number % len(GROUPS[group])]
-            signalled[0], called = 0.0, False
+            signalled[0] = 0.0
             try:
                 signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 1.1 * seconds[name]))
-                calls.call(name)
-                called = True
                 while not signalled[0]:
-                    time.sleep(0.001)
+                    calls.call(name)
                 if swallowed() or any(library in where[-1] for library in DEAF):
                     told["swallowed"] += 1
                 else:
                     told["lost"].append(f"{name}:\n{''.join(where)}")
             except raised:
-                told["late" if called else "came"] += 1
+                told["came"] += 1
                 told["slowest_s"] = max(told["slowest_s"], time.monotonic() - signalled[0])
         every_connection_is_there(repo)
         calls.judge()
@@ -224,9 +221,8 @@ def timed(call: Callable[[], object]) -> float:
 def test_the_exception_comes_out_and_the_repository_is_usable(dsn, group, kind):
     told = run(interrupted, dsn, group, kind)
     assert not told["lost"], told["lost"][0]
-    assert told["came"] + told["late"] + told["swallowed"] == ROUNDS
+    assert told["came"] + told["swallowed"] == ROUNDS
     assert told["swallowed"] < ROUNDS / 20
-    assert told["came"] > ROUNDS / 4
     assert told["slowest_s"] < 5, told
 
 
