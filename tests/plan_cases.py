@@ -229,9 +229,9 @@ UNPLANNED = (
     | {
         f"adopt/{table}_{step}"
         for table, steps in {
-            "documents": ("arrived", "ids", "rows", "stage"),
-            "generation": ("arrived", "rows", "stage"),
-            "forecasts": ("arrived", "rows", "stage"),
+            "documents": ("ids", "rows", "stage", "staging"),
+            "generation": ("rows", "stage", "staging"),
+            "forecasts": ("rows", "stage", "staging"),
         }.items()
         for step in steps
     }
@@ -243,10 +243,10 @@ CASES: dict[str, list[Case]] = {
     **{f"adopt/{table}_insert": [adopted(table)] for table in ADOPTED_KEYS},
     "adopt/site_history_prepare": [case(staged=ARRIVED_CHANGES)],
     "adopt/sites_insert": [adopted("sites"), adopted("sites", new=True)],
-    "adopt/sites_numbers": [adopted("sites")],
+    "adopt/sites_advance_ml_id": [adopted("sites")],
     "adopt/documents_compare": [adopted(table, kind=table) for table in ADOPTED_KEYS],
     "adopt/documents_keep_ids": [adopted("users", kind="users")],
-    "adopt/documents_no_place": [arrived("sites")],
+    "adopt/documents_unsupported": [arrived("sites")],
     "adopt/documents_outcome": [adopted("users")],
     "adopt/documents_rejected": [adopted("users")],
     "adopt/generation_prepare": [case(staged=ARRIVED_READINGS)],
@@ -268,29 +268,29 @@ CASES: dict[str, list[Case]] = {
         case(email="nobody", **ALWAYS, include="", exclude=""),
     ],
     "engine/applied_migrations": [case()],
-    "check/invalid_indexes": [case(home="public")],
-    "check/limits": [case(milliseconds="60000")],
-    "check/months": [case(home="public", parents=["generation", "forecasts"], months=["2024-12-01", "2025-01-01"])],
-    "check/never_analyzed": [case(home="public")],
-    "check/orphans": [case(home="public", parent="generation", site_uuids=FEW, looked="3", partitions="12")],
+    "check/invalid_indexes": [case(schema="public")],
+    "check/set_timeouts": [case(milliseconds="60000")],
+    "check/months": [case(schema="public", parents=["generation", "forecasts"], months=["2024-12-01", "2025-01-01"])],
+    "check/never_analyzed": [case(schema="public")],
+    "check/orphans": [case(schema="public", parent="generation", site_uuids=FEW, checked="3", partitions="12")],
     "check/orphans_forecasts": [case(**JUNE), case(**DECEMBER)],
     "check/orphans_generation": [case(**JUNE), case(**DECEMBER)],
-    "check/partition_bounds": [case(home="public", parents=["generation", "forecasts"])],
-    "check/partition_ranges": [case(home="public", parent="generation")],
-    "check/partitions": [case(home="public", expected='{"facts": []}')],
-    "check/pruned": [case(home="public", parents=["generation", "forecasts"])],
+    "check/partition_bounds": [case(schema="public", parents=["generation", "forecasts"])],
+    "check/partition_ranges": [case(schema="public", parent="generation")],
+    "check/partitions": [case(schema="public", expected='{"facts": []}')],
+    "check/pruned": [case(schema="public", parents=["generation", "forecasts"])],
     "clients/get": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/get_or_create": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/list": [case()],
-    "prune/detach_hurry": [case(milliseconds="1000")],
+    "prune/detach_set_timeout": [case(milliseconds="1000")],
     "prune/detach_statements": [case(parent="generation", partition="public.generation_p2024_06")],
     "prune/detach_tables": [case(parent="generation", before_utc="2024-06-12T00:00Z")],
     "prune/detach_users": [case(relation="public.generation")],
     **{
-        f"check/drift_{kind}": [case(home="public")]
+        f"check/drift_{kind}": [case(schema="public")]
         for kind in ("columns", "comments", "constraints", "functions", "indexes", "tables", "triggers", "views")
     },
-    "check/drift_home": [case(tables=["sites", "generation"])],
+    "check/drift_schema": [case(tables=["sites", "generation"])],
     "check/drift_settings": [case()],
     "forecasts/day_ahead_values": [
         case(site_uuids=FEW, **AHEAD, hour="9", timezone="Europe/London", model_name=""),
@@ -354,7 +354,7 @@ CASES: dict[str, list[Case]] = {
     "inverters/list": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
     "engine/all_sites": [case()],
     "migrate/blockers": [case(pid="1")],
-    "migrate/cancel_if_held_up": [case(pid="1", limit_s="2")],
+    "migrate/cancel_if_blocking": [case(pid="1", limit_s="2")],
     "migrate/lock_holders": [case(part="run")],
     "migrate/set_timeouts": [case(lock_timeout_ms="2000", idle_timeout_ms="0")],
     "migrate/try_lock": [case(part="run")],
@@ -401,7 +401,7 @@ CASES: dict[str, list[Case]] = {
         case(from_site=site(4), batch_rows="100", **UP_TO_NOON),
     ],
     "prune/lock": [case(name="public.generation")],
-    "prune/ready": [case(parent="generation")],
+    "prune/find_table": [case(parent="generation")],
     "engine/begin": [
         case(statement_timeout_ms="60000", lock_timeout_ms="0", idle_timeout_ms="-1", fill_in="true", actor="a feed"),
     ],

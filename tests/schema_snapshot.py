@@ -1,4 +1,4 @@
-"""Writes `pvsite_sql/data/schema.json` anew: `python tests/schema_snapshot.py`, after a migration was added."""
+"""Rewrites `pvsite_sql/check/schema.json`. Run `python tests/schema_snapshot.py` after you add a migration."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pvsite_sql.engine.session import QueryConnection
 def taken(dsn: str) -> str:
     """The snapshot of an empty database, migrated for it."""
     with psycopg.connect(dsn) as connection:
-        connection.execute(f"CREATE SCHEMA {drift.HOME}")
-    migrate.apply(make_conninfo(dsn, options=f"-c search_path={drift.HOME}"))
+        connection.execute(f"CREATE SCHEMA {drift.SNAPSHOT_SCHEMA}")
+    migrate.apply(make_conninfo(dsn, options=f"-c search_path={drift.SNAPSHOT_SCHEMA}"))
     with psycopg.connect(dsn) as connection:
         call = QueryConnection(connection)
-        drift.settle(call)
+        drift.normalize_output(call)
         return drift.snapshot(call, packaged_migrations())
 
 

@@ -51,7 +51,7 @@ def paste(dsn: str, *statements: str) -> None:
 
 TIME = "timestamp with time zone"
 GONE = "is missing"
-OTHER = "is another than the package's"
+OTHER = "differs from the package's definition"
 CASES = {
     "index": ("DROP INDEX users_site_group_uuid_idx", "warning", "index users_site_group_uuid_idx", GONE),
     "index of a partitioned table": (
@@ -320,7 +320,7 @@ CASES = {
         "ALTER TABLE inverters SET UNLOGGED",
         "error",
         "persistence of inverters",
-        "is unlogged, its rows are gone after a crash, not logged",
+        "is unlogged (rows are lost after a crash), not logged",
     ),
     "unlogged partition": (
         f"ALTER TABLE {PARTITION} SET UNLOGGED",
@@ -388,14 +388,14 @@ def test_the_four_that_a_deploy_breaks_at_once_are_found_and_mended_by_what_is_p
     assert "error: column sites.capacity_kw is numeric, not double precision" in lines
     assert "warning: index sites_client_uuid_idx is missing" in lines
     assert f"error: trigger generation_key_is_fixed on {PARTITION} is missing" in lines
-    assert f"warning: table forecasts has no partition for {AHEAD:%Y-%m}: the statement makes it," in out
+    assert f"warning: table forecasts has no partition for {AHEAD:%Y-%m}: run this statement" in out
     # the CHECK on the column was cast along with it
-    assert "error: constraint sites_capacity_kw_check on sites is another than the package's" in lines
-    assert lines[-1] == "Amiss: 3 error(s), 2 warning(s)."
+    assert "error: constraint sites_capacity_kw_check on sites differs from the package's definition" in lines
+    assert lines[-1] == "Found 3 error(s) and 2 warning(s)."
     paste(dsn, *(line for line in lines if line.startswith("    ")))
     code, out, err = called("check", "--dsn", dsn)
     assert (code, err) == (0, "")
-    assert out.startswith("All is well: the schema is that of ")
+    assert out.startswith("No errors or warnings: the schema matches ")
 
 
 def test_a_function_that_is_pasted_as_it_is_printed_is_right(database):
@@ -441,7 +441,7 @@ def test_what_is_there_besides_is_information(database, besides, name):
     database.execute("DROP TABLE IF EXISTS generation_p1999_01" if "1999" not in name else "SELECT 1")
     dsn = conninfo(database)
     (finding,) = found(dsn)
-    assert (finding.severity, finding.object, finding.message) == ("information", name, "is not the package's")
+    assert (finding.severity, finding.object, finding.message) == ("information", name, "is not part of the package")
     assert called("check", "--dsn", dsn)[0] == 0
 
 
@@ -475,7 +475,7 @@ def test_an_index_that_could_not_be_built_is_found_and_built_anew(database):
     assert [(f.severity, f.object) for f in invalid] == [("error", "index one_user_a_group on users")]
     database.execute("DELETE FROM users WHERE email = 'b'")
     paste(dsn, invalid[0].sql)
-    assert [finding.severity for finding in found(dsn)] == ["information"]  # it is not the package's
+    assert [finding.severity for finding in found(dsn)] == ["information"]  # it is not part of the package
 
 
 def test_what_a_failed_reindex_leaves_is_dropped(database):
@@ -546,7 +546,7 @@ class TestMonths:
             findings = {f.kind: f for f in found(dsn)}
             missing = findings["partition"]
             assert (missing.severity, missing.object) == ("error", "table generation")
-            assert f"none can be made: public.{PARTITION} has its name, and is none" in missing.message
+            assert f"none can be created: public.{PARTITION} has its name, but is not a partition" in missing.message
             paste(dsn, missing.sql)
             assert found(dsn) == []
             assert repo.generation.insert(frame).skipped == len(frame)
@@ -574,7 +574,7 @@ class TestMonths:
             before = repo.generation.read()
             (finding,) = [f for f in found(dsn) if f.kind == "partition"]
             assert (finding.severity, finding.object) == ("error", f"table {PARTITION}")
-            assert "holds a part of a month alone" in finding.message
+            assert "covers part of a month" in finding.message
             paste(dsn, finding.sql)
             assert found(dsn) == []
             assert repo.generation.read() == before
@@ -591,7 +591,7 @@ class TestMonths:
         }
         assert {f.severity for f in said.values()} == {"information"}
         assert said.keys() == {"table odd", "table even"}
-        assert "does not lie on the grid of months (UTC): FOR VALUES FROM" in said["table odd"].message
+        assert "is not aligned to whole months (UTC): FOR VALUES FROM" in said["table odd"].message
 
     def test_a_default_partition_and_a_half_detached_one(self, database):
         dsn = conninfo(database)
@@ -661,10 +661,8 @@ class TestOrphans:
         holes = {f.object: f for f in found(dsn) if f.kind == "orphans"}
         assert {f.severity for f in holes.values()} == {"information"}
         first = ", ".join(str(site) for site in sorted(orphaned[:2]))
-        assert holes["table generation"].message.startswith(
-            f"has rows of 2 site(s) that do not exist any more: {first};"
-        )
-        assert f"1 site(s) that do not exist any more: {orphaned[1]};" in holes["table forecasts"].message
+        assert holes["table generation"].message.startswith(f"has rows of 2 nonexistent site(s): {first};")
+        assert f"1 nonexistent site(s): {orphaned[1]};" in holes["table forecasts"].message
         code, out, _ = called("check", "--dsn", dsn)
         assert code == 0
         assert "\n    -- DELETE FROM public.generation WHERE site_uuid = ANY(" in out
@@ -688,13 +686,13 @@ class TestOrphans:
             findings = {(f.kind, f.object): f for f in found(dsn, orphans_timeout_s=60)}
         cut = findings["incomplete", "table generation"]
         assert cut.severity == "information"
-        assert "in 2 of 4 partitions" in cut.message
+        assert "in the newest 2 of 4 partitions" in cut.message
         assert ("orphans", "table generation") in findings  # of the months that were looked at
 
     def test_no_look(self, database, orphaned):
         code, out, _ = called("check", "--timeout", "0", "--dsn", conninfo(database))
         assert code == 0
-        assert "in 0 of 4 partitions" in out
+        assert "in the newest 0 of 4 partitions" in out
 
 
 class TestPlaces:
@@ -764,7 +762,7 @@ class TestRights:
         unknown = findings["migration", "table _yoyo_migration"]
         assert (unknown.severity, unknown.message) == (
             "warning",
-            "could not be looked at: permission denied for table _yoyo_migration",
+            "could not be checked: permission denied for table _yoyo_migration",
         )
         assert findings["orphans", "table generation"].severity == "information"
         assert "permission denied for" in findings["orphans", "table generation"].message
@@ -777,7 +775,7 @@ def test_a_locked_table_does_not_hold_it_up_for_long(database):
         findings = found(dsn, orphans_timeout_s=1)
     (seen,) = [finding for finding in findings if finding.kind == "schema"]
     assert seen.severity == "warning"
-    assert "could not be looked at: canceling statement due to lock timeout" in seen.message
+    assert "could not be checked: canceling statement due to lock timeout" in seen.message
     assert found(dsn) == []
 
 
@@ -833,7 +831,7 @@ def test_a_newer_version_was_here(database):
     dsn = conninfo(database)
     (finding,) = found(dsn)
     assert (finding.severity, finding.object) == ("information", "migration 9999.later")
-    assert "may be meant, and not to be mended" in finding.message
+    assert "may be intended, do not fix them" in finding.message
     assert called("check", "--dsn", dsn)[0] == 0
 
 

@@ -97,13 +97,13 @@ def test_version():
 
 
 def test_a_database_from_empty_to_well(empty_dsn):
-    said = "is not applied: run `pvsite-sql migrate`; the schema is compared after that"
+    said = "is not applied: run `pvsite-sql migrate`, then check again"
     lacking = [f"error: migration {name} {said}\n" for name in migrations.packaged_migrations()]
-    amiss = f"Amiss: {len(lacking)} error(s), 0 warning(s).\n"
+    amiss = f"Found {len(lacking)} error(s) and 0 warning(s).\n"
     assert called("check", PVSITE_SQL_DSN=empty_dsn) == (1, "".join(lacking) + amiss, "")
 
     months = partitions.months_ahead()
-    made = "".join(f"{table}_p{month:%Y_%m} made\n" for table in TABLES for month in months)
+    made = "".join(f"{table}_p{month:%Y_%m} created\n" for table in TABLES for month in months)
     applied = "".join(f"{name} applied\n" for name in migrations.packaged_migrations())
     assert run("migrate", PVSITE_SQL_DSN=empty_dsn) == (0, applied + made, "")
     assert "0001.initial-schema applied" in applied
@@ -111,8 +111,8 @@ def test_a_database_from_empty_to_well(empty_dsn):
     code, out, err = run("check", "--dsn", empty_dsn, PVSITE_SQL_DSN="host=/nowhere")  # the option goes first
     assert (code, err) == (0, "")
     last = migrations.packaged_migrations()[-1]
-    assert out == f"All is well: the schema is that of {last}, and there are partitions up to {months[-1]:%B %Y}.\n"
-    assert called("migrate", "--dsn", empty_dsn) == (0, "Nothing to apply.\n", "")
+    assert out == f"No errors or warnings: the schema matches {last}, and partitions exist up to {months[-1]:%B %Y}.\n"
+    assert called("migrate", "--dsn", empty_dsn) == (0, "No pending migrations.\n", "")
 
 
 def test_a_missing_month_is_found_and_made(dsn):
@@ -121,14 +121,14 @@ def test_a_missing_month_is_found_and_made(dsn):
     for table in TABLES:
         drop_partition(dsn, table, month)
     said = [
-        f"warning: table {table} has no partition for {month:%Y-%m}: the statement makes it, or `pvsite-sql migrate`\n"
+        f"warning: table {table} has no partition for {month:%Y-%m}: run this statement or `pvsite-sql migrate`\n"
         f"    SELECT public.ensure_month_partitions('{table}', '{{{month}}}');\n"
         for table in sorted(TABLES)
     ]
-    amiss = "Amiss: 0 error(s), 2 warning(s).\n"
+    amiss = "Found 0 error(s) and 2 warning(s).\n"
     assert called("check", "--dsn", dsn) == (1, "".join(said) + amiss, "")
-    made = [f"{table}_p{month:%Y_%m} made\n" for table in TABLES]
-    assert called("migrate", "--dsn", dsn) == (0, "Nothing to apply.\n" + "".join(made), "")
+    made = [f"{table}_p{month:%Y_%m} created\n" for table in TABLES]
+    assert called("migrate", "--dsn", dsn) == (0, "No pending migrations.\n" + "".join(made), "")
     assert called("check", "--dsn", dsn)[0] == 0
 
 
@@ -137,19 +137,19 @@ def test_an_empty_dsn_means_the_environment_of_libpq(dsn):
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
     code, out, err = called("migrate", "--dsn", "", **{names[key]: str(value) for key, value in known.items()})
     assert (code, err) == (0, "")
-    assert out.startswith("Nothing to apply.\n")
+    assert out.startswith("No pending migrations.\n")
 
 
 @pytest.mark.parametrize(("command", "environment"), [("migrate", {}), ("check", {"PVSITE_SQL_DSN": ""})])
 def test_without_a_database_it_says_how_to_name_one(command, environment):
-    said = "No database is named: give --dsn, or set PVSITE_SQL_DSN.\n"
+    said = "No database given: use --dsn or set PVSITE_SQL_DSN.\n"
     assert called(command, **environment) == (2, "", said)
 
 
 @pytest.mark.parametrize("command", ["migrate", "check", "demo"])
 def test_what_is_no_dsn_is_refused_without_showing_it(command):
     dsn = "postgresql+psycopg://someone:secret@host/name"
-    said = "The DSN is not one of libpq's, such as postgresql://user@host/name or 'host=... dbname=...'.\n"
+    said = "Invalid DSN: use the form postgresql://user@host/name or 'host=... dbname=...'.\n"
     assert called(command, "--dsn", dsn) == (2, "", said)
     assert called(command, PVSITE_SQL_DSN=dsn, PVSITE_SQL_EMBEDDED=None) == (2, "", said)
 
@@ -183,8 +183,8 @@ def test_a_partition_that_cannot_be_had_is_one_sentence_that_says_who_blocks(dsn
         connection.execute("LOCK TABLE generation IN SHARE UPDATE EXCLUSIVE MODE")
         pid = connection.info.backend_pid
         code, out, err = called("migrate", "--dsn", dsn, "--attempts", "1")
-    assert (code, out) == (1, "Nothing to apply.\n")
-    assert err.startswith("The months ahead of generation are not made: given up after 1 attempt")
+    assert (code, out) == (1, "No pending migrations.\n")
+    assert err.startswith("partitions of generation not created: gave up after 1 attempt")
     assert f"blocked by pid {pid} (" in err
     assert len(err.splitlines()) == 1
 
@@ -216,6 +216,24 @@ def without(module):
     ]
 
 
+SLOW_IMPORTS = """
+import sys
+from pvsite_sql.cli import main
+try:
+    main()
+finally:
+    print(*{"pandas", "pyarrow", "matplotlib"} & set(sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["load", "--help"], ["migrate", "--dsn"], ["check", "--dsn"]])
+def test_what_does_not_need_pandas_does_not_import_it(arguments, dsn):
+    arguments += [dsn] if arguments[-1] == "--dsn" else []
+    migrate.ensure_months_ahead(dsn)
+    code, _, err = run(*arguments, command=[sys.executable, "-c", SLOW_IMPORTS])
+    assert (code, err) == (0, "\n")
+
+
 def test_without_typer_it_says_what_to_install():
     code, out, err = run("--help", command=without("typer"))
     assert (code, out) == (1, "")
@@ -241,4 +259,4 @@ def test_a_migration_that_another_one_locks_out_ends_in_one_sentence(slow):
 def test_a_user_who_may_create_no_tables_is_told_so(slow):
     out, err = slow["forbidden"].communicate(timeout=30)
     assert (slow["forbidden"].returncode, out) == (1, "")
-    assert err == "the user may not create tables in the schema that search_path leads to\n"
+    assert err == "cannot create tables in the current schema: check search_path and the privileges of the user\n"

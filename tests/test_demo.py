@@ -290,7 +290,7 @@ def assert_table(out):
         assert day == str(date(2016, 7, 1) + timedelta(days=n))
         assert values == [f"{value:.2f}" for value in (measured[n], 2 * measured[n], measured[n - 7])]
     total = [measured[-7:].sum(), 2 * measured[-7:].sum(), measured[-14:-7].sum()]
-    assert table[9].split() == ["together", *[f"{value:.2f}" for value in total]]
+    assert table[9].split() == ["total", *[f"{value:.2f}" for value in total]]
     assert len(table) == 10
 
 
@@ -299,7 +299,7 @@ def assert_forecasts(out):
     first, second = re.findall(r"^  (InsertResult\(.*\))$", loaded, re.MULTILINE)
     assert first == "InsertResult(inserted=1008, updated=0, skipped=0)"  # 14 days of 24 hours, 3 sites
     assert second == "InsertResult(inserted=0, updated=0, skipped=1008)"
-    assert len(re.findall(r"193,536 values in [\d.]+ s, [\d,]+ a second", loaded)) == 2
+    assert len(re.findall(r"193,536 values in [\d.]+ s, [\d,]+ per second", loaded)) == 2
 
     *_, header, one, other = compared.splitlines()
     assert header.split() == ["generation", "latest", "day", "ahead"]
@@ -332,7 +332,7 @@ def test_the_demo_from_end_to_end(place, tmp_path):
     first, second, *_ = re.findall(r"^  (InsertResult\(.*\))$", out, re.MULTILINE)
     assert first == f"InsertResult(inserted={rows}, updated=0, skipped=0)"
     assert second == f"InsertResult(inserted=0, updated=0, skipped={rows})"
-    assert len(re.findall(rf"{rows:,} readings in [\d.]+ s, [\d,]+ a second", out)) == 2
+    assert len(re.findall(rf"{rows:,} readings in [\d.]+ s, [\d,]+ per second", out)) == 2
     assert_situations(out)
     assert_table(out)
     assert_forecasts(out)
@@ -361,8 +361,8 @@ def test_a_kept_demo_in_a_terminal_can_be_looked_at_until_ctrl_c(place, tmp_path
         assert any("16320/16320" in line and "\x1b[" in line for line in lines)  # the progress bar
         assert png_size(output)
         assert any("until Ctrl-C" in line for line in lines)
-        psql = lines[lines.index("and psql opens it:") + 1]
-        dsn = lines[lines.index("and psql opens it:") - 1]
+        psql = lines[lines.index("To open it with psql:") + 1]
+        dsn = lines[lines.index("To open it with psql:") - 1]
         assert subprocess.check_output(f"{psql} -Atc 'SELECT count(*) FROM sites'", shell=True) == b"3\n"
         with psycopg.connect(dsn) as connection:
             assert connection.execute("SELECT count(*) FROM generation").fetchone() == (16320,)
@@ -380,7 +380,11 @@ def test_a_kept_demo_in_a_terminal_can_be_looked_at_until_ctrl_c(place, tmp_path
 
 @posix
 def test_a_demo_that_is_stopped_leaves_nothing(place, tmp_path):
-    moments = {"started for this demo": signal.SIGINT, "applied": signal.SIGTERM, "Nothing doubles": signal.SIGTERM}
+    moments = {
+        "started for this demo": signal.SIGINT,
+        "applied": signal.SIGTERM,
+        "Nothing is duplicated": signal.SIGTERM,
+    }
     with ExitStack() as stack:  # --keep, so that none comes to its end before the signal does
         children = [stack.enter_context(started("demo", "--keep", cwd=tmp_path)) for _ in moments]
         for child, (moment, number) in zip(children, moments.items(), strict=True):
@@ -406,7 +410,7 @@ def test_a_server_that_is_named_gets_a_database_that_is_dropped_however_often_on
         assert png_size(picture)
         (name,) = databases(dsn) - before
         assert name in lines[0]
-        shown = lines[lines.index("and psql opens it:") - 1]
+        shown = lines[lines.index("To open it with psql:") - 1]
         assert conninfo_to_dict(shown)["dbname"] == name
         assert "password" not in conninfo_to_dict(shown)
         with (
@@ -444,7 +448,7 @@ def test_a_user_who_may_make_no_database_is_told_so(dsn, tmp_path):
             connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
     assert (code, out) == (1, "")
     assert "permission denied to create database" in err
-    assert "writes into no database that there is" in err
+    assert "could not create a database on this server" in err
     assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -452,7 +456,7 @@ def test_a_user_who_may_make_no_database_is_told_so(dsn, tmp_path):
 def test_a_server_that_does_not_answer_is_said_in_one_sentence(tmp_path):
     code, out, err = called("demo", "--dsn", f"host={tmp_path}", cwd=tmp_path)
     assert (code, out) == (1, "")
-    assert "a new one cannot be made there" in err
+    assert "could not create a database on this server" in err
     assert str(tmp_path) in err
     assert len(err.splitlines()) == 1
 
@@ -464,11 +468,11 @@ def test_a_forced_kind_of_server_goes_before_the_dsn_of_the_environment_and_no_o
     for embedded in (None, ""):
         code, _, err = called("demo", PVSITE_SQL_EMBEDDED=embedded, **environment)
         assert code == 1
-        assert "a new one cannot be made there" in err
+        assert "could not create a database on this server" in err
 
 
 @pytest.mark.parametrize("output", ["no folder/picture.png", "."])
 def test_a_picture_that_cannot_be_written_is_said_before_any_work(tmp_path, output):
     code, out, err = called("demo", "--output", output, cwd=tmp_path)
     assert (code, out) == (1, "")
-    assert err == f"The picture cannot be written to {Path(output)}\n"
+    assert err == f"Cannot write the picture to {Path(output)}\n"

@@ -102,7 +102,7 @@ def running() -> Iterator[Server]:
 
 
 def processes(place: Path) -> dict[int, str]:
-    """The processes whose command line names a place: keepers and postmasters."""
+    """The processes whose command line names a place: supervisors and postmasters."""
     if Path("/proc/self/cmdline").exists():
         lines = {}
         for process in Path("/proc").glob("[0-9]*/cmdline"):
@@ -139,7 +139,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 def end(owner: subprocess.Popen[str], place: Path) -> list[str]:
     """Wait for the end of a child; return what it said more, and prove that it left nothing, at that very moment."""
     owner.wait(30)
-    remains = left(place)  # not after the reading, which ends when the keeper has closed its stderr
+    remains = left(place)  # not after the reading, which ends when the supervisor has closed its stderr
     said, _ = owner.communicate(timeout=30)
     assert remains == []
     return said.splitlines()
@@ -383,7 +383,7 @@ def test_a_signal_during_the_start_stops_it(name: str, code: int, place: Path) -
     owner.send_signal(getattr(signal, name))
     said, _ = owner.communicate(timeout=30)
     assert "up" not in said.splitlines()
-    until(lambda: not left(place))  # the keeper may be too young for its owner to wait for it
+    until(lambda: not left(place))  # the supervisor may be too young for its owner to wait for it
     assert owner.returncode == code
 
 
@@ -436,11 +436,11 @@ def test_ctrl_c_reaches_the_whole_foreground_but_not_the_server(place: Path) -> 
 @posix
 def test_a_signal_to_all_processes_is_the_owners_to_answer(place: Path) -> None:
     with server() as running:
-        (keeper,) = (pid for pid, line in processes(place).items() if "_keep" in line)
+        (supervisor,) = (pid for pid, line in processes(place).items() if "_supervise" in line)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            os.kill(keeper, number)
+            os.kill(supervisor, number)
         assert value(running, "SELECT 42") == 42
-        assert keeper in processes(place)
+        assert supervisor in processes(place)
     assert left(place) == []
 
 

@@ -12,6 +12,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 from uuid import UUID
 
 import pandas as pd
@@ -27,10 +28,11 @@ from hypothesis import strategies as st
 
 import pvsite_sql
 from pvsite_sql import InvalidInput
+from pvsite_sql.cli import load as cli_load
 from pvsite_sql.demo import sample
-from pvsite_sql.load import Layout, LoadResult, Progress, load
+from pvsite_sql.load import Layout, LoadResult, Progress, layout, load
 from pvsite_sql.load import files as load_files
-from pvsite_sql.load.cells import Reader
+from pvsite_sql.load.cells import CellParser
 from pvsite_sql.load.files import batches
 
 MEASURED = Path(pvsite_sql.__file__).parent / "demo" / "data" / "serf_east_15min_ac_power.csv"
@@ -187,12 +189,12 @@ def test_the_order_of_an_hour_shown_twice_is_each_sites_own(repo, site, dsn, tmp
 def test_times_that_clocks_show_twice_or_never_are_named(repo, site, dsn, tmp_path):
     autumn = written(tmp_path / "autumn.csv", in_london(site, AUTUMN))
     code, out, err = loaded(dsn, autumn, "--timezone", "Europe/London")
-    said = "start_utc: a time that clocks in Europe/London show twice: '2024-10-27 01:00'"
+    said = "start_utc: an ambiguous time in Europe/London: '2024-10-27 01:00'"
     assert (code, out, err) == (1, "", f"{autumn}, line 3: {said}\n")
     spring = written(tmp_path / "spring.csv", in_london(site, ["00:30", "01:30", "02:00"], day="2024-03-31"))
     for rule in ("error", "earlier", "later", "order"):
         code, out, err = loaded(dsn, spring, "--timezone", "Europe/London", "--ambiguous", rule)
-        said = "start_utc: a time that clocks in Europe/London pass over: '2024-03-31 01:30'"
+        said = "start_utc: a nonexistent time in Europe/London: '2024-03-31 01:30'"
         assert (code, out, err) == (1, "", f"{spring}, line 3: {said}\n")
     assert stored(repo) == []
 
@@ -240,9 +242,9 @@ BAD = [
     (",2024-06-02,1.5\n", "site_uuid: no value"),
     ("4711,2024-06-02,1.5\n", "site_uuid: must be a UUID, got '4711'"),
     (f"{UNKNOWN},2024-06-02,1.5\n", "site_uuid: no site has this uuid"),
-    ("SITE,2024-06-02\n", "2 fields where the header has 3: 'SITE,2024-06-02'"),
-    ("SITE,2024-06-02,1,5\n", "4 fields where the header has 3: 'SITE,2024-06-02,1,5'"),
-    ("SITE\n", "1 field where the header has 3: 'SITE'"),
+    ("SITE,2024-06-02\n", "2 fields, but the header has 3: 'SITE,2024-06-02'"),
+    ("SITE,2024-06-02,1,5\n", "4 fields, but the header has 3: 'SITE,2024-06-02,1,5'"),
+    ("SITE\n", "1 field, but the header has 3: 'SITE'"),
     ("SITE,2024-06-03,1.5\n", None),
 ]
 
@@ -302,7 +304,7 @@ def test_a_bad_row_far_down_takes_back_what_was_sent(repo, site, dsn, tmp_path):
     bad = written(tmp_path / "bad.csv", of_site(site, [*((f"2024-06-{day:02}", 1) for day in range(1, 20)), ("x", 1)]))
     code, out, err = loaded(dsn, good, bad)
     assert (code, out) == (1, "")
-    assert err == f"{bad}, line 21: start_utc: not a time: 'x' (no file is stored)\n"
+    assert err == f"{bad}, line 21: start_utc: not a time: 'x' (no file was stored)\n"
     assert stored(repo) == []
 
 
@@ -315,8 +317,8 @@ def test_each_file_on_its_own(repo, site, dsn, tmp_path):
     code, out, err = loaded(dsn, one, two, bad, two, "--each", "--rejects", rejects)
     assert code == 1
     assert out == f"{one}: {counts(inserted=1, rejected=1)}{two}: {counts(inserted=2)}"
-    assert err.startswith(f"{bad}, line 18: quotes that no row can be made of: ")
-    assert err.endswith(f" (2 of 4 files are stored: {one}, {two})\n")
+    assert err.startswith(f"{bad}, line 18: invalid quotes: ")
+    assert err.endswith(f" (2 of 4 files were stored: {one}, {two})\n")
     assert len(err.splitlines()) == 1
     assert [power for _, power, _ in stored(repo)] == [1.0, 2.0, 3.0]
     kept = f"file,line,reason,site_uuid,start_utc,power_kw\n{one},3,start_utc: not a time: 'x',{site.site_uuid},x,1\n"
@@ -351,12 +353,12 @@ def test_rejects_that_cannot_be_written(site, dsn, tmp_path):
     assert loaded(dsn, file, "--rejects", link) == (
         1,
         "",
-        f"{file} is loaded and cannot take the rejected rows as well\n",
+        f"cannot write rejected rows to {file}: it is one of the loaded files\n",
     )
     assert file.read_text() == before
     code, out, err = loaded(dsn, file, "--rejects", tmp_path)
     assert (code, out) == (1, "")
-    assert err.startswith("the rejected rows cannot be written: ")
+    assert err.startswith("cannot write rejected rows: ")
 
 
 def test_rejects_of_files_that_have_other_columns_do_not_mix(repo, site, dsn, tmp_path):
@@ -368,7 +370,8 @@ def test_rejects_of_files_that_have_other_columns_do_not_mix(repo, site, dsn, tm
     assert loaded(dsn, one, two, *options) == (0, counts(inserted=1, skipped=1, rejected=1), "")
     assert stored(repo) == [(NOON.replace(hour=0), 1.0, 1440.0)]
     written(two, f"site_uuid,start_utc,end_utc,power_kw\n{row}x\n")
-    said = f"{two} has other columns than the rejected rows before: load it by itself (1 of 2 files is stored: {one})\n"
+    said = f"{two} and the files with earlier rejected rows have different columns: load it separately"
+    said += f" (1 of 2 files was stored: {one})\n"
     assert loaded(dsn, one, two, *options, "--each")[::2] == (1, said)
     assert len(rejects.read_text().splitlines()) == 2
     assert stored(repo) == [(NOON.replace(hour=0), 1.0, 5.0)]
@@ -394,7 +397,7 @@ def test_conflicts(repo, site, dsn, tmp_path, rule, result, powers):
 def test_conflicts_that_are_errors(repo, site, dsn, tmp_path):
     rows = [(f"2024-06-{day:02}", 1) for day in (1, 2, 3, 4, 5, 4)]
     file = written(tmp_path / "a.csv", of_site(site, rows))
-    said = f"{file}, line 7: a second row of the same site and start\n"
+    said = f"{file}, line 7: an earlier row has the same site and start\n"
     assert loaded(dsn, file, "--on-conflict", "error", "--rejects", tmp_path / "r.csv") == (1, "", said)
     written(file, of_site(site, [*rows[:5], rows[0]]))
     code, out, err = loaded(dsn, file, "--on-conflict", "error")  # the second one in another batch
@@ -471,7 +474,7 @@ def test_types_of_parquet(uuids, times, powers, tmp_path):
     file = tmp_path / "a.parquet"
     pq.write_table(pa.table(table), file, row_group_size=2)
     layout = Layout(timezone=zone)
-    reader = Reader(layout, set)
+    reader = CellParser(layout, set)
     frames = []
     for batch in batches(str(file), layout):
         frame, reasons = reader.frame(batch.cells, len(batch.numbers))
@@ -510,8 +513,8 @@ def test_parquet_is_stored_and_its_bad_rows_are_named_by_number(repo, site, dsn,
 @pytest.mark.parametrize(
     ("column", "said"),
     [
-        ({"power_kw": pa.array([True])}, "the column 'power_kw' is of type bool, which is no text, time or number"),
-        ({"start_utc": pa.array([NOON.date()])}, "the column 'start_utc' is of type date32[day]"),
+        ({"power_kw": pa.array([True])}, "column 'power_kw' has type bool, expected text, times or numbers"),
+        ({"start_utc": pa.array([NOON.date()])}, "column 'start_utc' has type date32[day]"),
         ({"start_utc": pa.array([17])}, "start_utc: must be datetimes, got dtype int64"),
         ({"power_kw": pa.array([NOON])}, "power_kw: must be numbers, got datetime64"),
         ({"site_uuid": pa.array([17])}, "row 1: site_uuid: must be a UUID, got 17"),
@@ -543,18 +546,18 @@ def test_a_folder_of_both_kinds(repo, site, dsn, tmp_path):
 
 PARQUET = b"PAR1 and no more"
 UNFIT = {
-    "nothing": (b"", "is empty: a header is wanted"),
-    "blank lines": (b"\n\n", "is empty: a header is wanted"),
+    "nothing": (b"", "is empty: a header line is required"),
+    "blank lines": (b"\n\n", "is empty: a header line is required"),
     "another header": (b"a,b\n", "has no column 'site_uuid'; its header is 'a', 'b'"),
     "another separator": (b"site_uuid;start_utc;power_kw\n", "its header is 'site_uuid;start_utc;power_kw'"),
     "a column twice": (b"site_uuid,start_utc,power_kw,start_utc\n", "has 2 columns 'start_utc'"),
-    "both names": (b"site_uuid,start_utc,power_kw,generation_power_kw\n", "name the one that counts"),
-    "a zip file": (b"PK\x03\x04\x14\0\0\0\x08\0", "is neither CSV, be it compressed by gzip, nor Parquet"),
+    "both names": (b"site_uuid,start_utc,power_kw,generation_power_kw\n", "choose one as the power column"),
+    "a zip file": (b"PK\x03\x04\x14\0\0\0\x08\0", "is not a CSV, gzipped CSV or Parquet file"),
     "a cut gzip file": (gzip.compress(b"site_uuid,start_utc,power_kw\n" * 99)[:-9], "cannot be read: "),
     "a bad gzip file": (gzip.compress(b"site_uuid,start_utc,power_kw\n")[:12] + b"\xff" * 40, "cannot be read: "),
     "a cut parquet file": (PARQUET, "cannot be read: "),
-    "an open quote": (b'site_uuid,start_utc,power_kw\n\na,b,1\n"a,b\nc', "line 4: quotes that no row can be made of"),
-    "an open quote in the header": (b'"site_uuid', "has no header that can be read: "),
+    "an open quote": (b'site_uuid,start_utc,power_kw\n\na,b,1\n"a,b\nc', "line 4: invalid quotes"),
+    "an open quote in the header": (b'"site_uuid', "has an invalid header: "),
 }
 
 
@@ -577,19 +580,23 @@ def test_headers_without_rows_are_no_error(dsn, tmp_path):
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (["nowhere.csv"], 1, "there is no file nowhere.csv"),
-        (["."], 1, ". has no files that end with .csv, .csv.gz or .parquet"),
-        (["-", "--timezone", "Mars"], 2, "--timezone: no time zone such as Europe/London: 'Mars'\n"),
-        (["-", "--timezone", "Europe"], 2, "--timezone: no time zone such as Europe/London: 'Europe'\n"),
-        (["-", "--time-format", "mixed"], 2, "--time-format: no format such as '%d.%m.%Y %H:%M': 'mixed'\n"),
-        (["-", "--time-format", "%Q"], 2, "--time-format: no format such as '%d.%m.%Y %H:%M': '%Q'\n"),
-        (["-", "--separator", ";;"], 2, "--separator: one character is wanted, not ';;'\n"),
-        (["-", "--decimal", ","], 2, "--separator: the same as the decimal sign\n"),
-        (["-", "--decimal", "x"], 2, "--decimal: . or ,, not 'x'\n"),
-        (["-", "--encoding", "morse"], 2, "--encoding: no known encoding: 'morse'\n"),
+        (["nowhere.csv"], 1, "no such file: nowhere.csv"),
+        (["."], 1, ". contains no files that end with .csv, .csv.gz or .parquet"),
+        (["-", "--timezone", "Mars"], 2, "--timezone: unknown time zone 'Mars'; use a name such as Europe/London\n"),
+        (
+            ["-", "--timezone", "Europe"],
+            2,
+            "--timezone: unknown time zone 'Europe'; use a name such as Europe/London\n",
+        ),
+        (["-", "--time-format", "mixed"], 2, "--time-format: invalid format 'mixed'; use a strptime format"),
+        (["-", "--time-format", "%Q"], 2, "--time-format: invalid format '%Q'; use a strptime format"),
+        (["-", "--separator", ";;"], 2, "--separator: must be one character, got ';;'\n"),
+        (["-", "--decimal", ","], 2, "--separator: must differ from the decimal sign\n"),
+        (["-", "--decimal", "x"], 2, "--decimal: must be . or ,, got 'x'\n"),
+        (["-", "--encoding", "morse"], 2, "--encoding: unknown encoding 'morse'\n"),
         (["-", "--site", "x"], 2, "--site: must be a UUID, got 'x'\n"),
-        (["-", "--interval", "0"], 2, "--interval: minutes above zero are wanted, not 0"),
-        (["-", "--site", str(UNKNOWN), "--site-column", "s"], 2, "give it or --site-column"),
+        (["-", "--interval", "0"], 2, "--interval: must be a number of minutes above zero, got 0"),
+        (["-", "--site", str(UNKNOWN), "--site-column", "s"], 2, "Use either --site or --site-column, not both."),
         (["-", "--interval", "nan"], 2, "--interval"),
         (["-", "--unit", "kWh"], 2, "'kWh' is not one of 'W', 'kW', 'MW'"),
         ([], 2, "Missing argument"),
@@ -619,6 +626,11 @@ def test_without_pyarrow_only_parquet_is_out_of_reach(repo, site, dsn, tmp_path)
     assert (code, out) == (1, "")
     assert 'pip install "pvsite_sql[load]"' in err
     assert len(err.splitlines()) == 1
+
+
+def test_the_choices_of_the_command_are_those_of_the_library():
+    assert get_args(cli_load._Unit) == get_args(layout.Unit)
+    assert get_args(cli_load._Ambiguous) == get_args(layout.Ambiguous)
 
 
 def test_help_fits_and_shows_examples_line_by_line():
@@ -669,7 +681,7 @@ def test_from_python(repo, site, tmp_path):
     with pytest.raises(InvalidInput, match=r"line 3: start_utc: not a time: 'x'") as raised:
         load(repo, [one, two], Layout(), each=True, stored=lambda *each: done.append(each))
     assert done == [(str(one), LoadResult(skipped=10))]
-    assert raised.value.__notes__ == [f"(1 of 2 files is stored: {one})"]
+    assert raised.value.__notes__ == [f"(1 of 2 files was stored: {one})"]
 
 
 def test_a_batch_is_there_before_the_rest_is_read(site, tmp_path):

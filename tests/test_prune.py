@@ -78,13 +78,13 @@ def stopping(holder, name, number=None):
     setattr(holder, name, outer)
 
 if step in ("named", "digest"):
-    stopping(archive, {"named": "_named", "digest": "_digest"}[step])
+    stopping(archive, {"named": "_rename", "digest": "_digest"}[step])
 elif step == "batch":
-    stopping(_Prune, "_gone", lambda arguments, seen: len(seen) == 1)
+    stopping(_Prune, "_delete_batch", lambda arguments, seen: len(seen) == 1)
 else:
     stopping(detach.Statements, "run", lambda arguments, seen: arguments[1] == step)
 prune(dsn, {parent: datetime.fromisoformat(before)}, archive=Path(folder) if folder else None,
-      lock_timeout_s=0.2, wait_s=20, batch_rows=5, say=lambda said: None)
+      lock_timeout_s=0.2, wait_s=20, batch_rows=5, report=lambda said: None)
 """
 
 
@@ -112,7 +112,7 @@ def readings(repo: Repository) -> pd.DataFrame:
 def go(direct: str, before: datetime = MID_JUNE, parent: str = "generation", **options: Any) -> list[str]:
     """Prune; what it said."""
     said: list[str] = []
-    prune(direct, {parent: before}, **{"lock_timeout_s": 0.2, "batch_rows": 5, "say": said.append, **options})
+    prune(direct, {parent: before}, **{"lock_timeout_s": 0.2, "batch_rows": 5, "report": said.append, **options})
     return said
 
 
@@ -161,7 +161,7 @@ class TestGeneration:
 
     def test_nothing_older_is_nothing_done(self, direct, admin, readings):
         before = tables(admin)
-        assert go(direct, datetime(2024, 4, 30, 23, tzinfo=UTC))[1:] == ["  nothing"]
+        assert go(direct, datetime(2024, 4, 30, 23, tzinfo=UTC))[1:] == ["  none"]
         assert tables(admin) == before
 
     def test_a_month_that_is_gone_comes_back_when_rows_of_it_come(self, repo, direct, admin, readings):
@@ -201,7 +201,7 @@ class TestGeneration:
 
     def test_an_empty_partition_leaves_no_file(self, direct, admin, repo, tmp_path):
         admin.execute("SELECT ensure_month_partitions('generation', '{2024-05-01,2024-06-01}')")
-        assert any("which was empty" in line for line in go(direct, archive=tmp_path))
+        assert any("(it was empty)" in line for line in go(direct, archive=tmp_path))
         assert (files(tmp_path), attached(admin)) == ([], ["generation_p2024_06"])
 
     def test_a_year_is_a_partition_like_any_other(self, repo, direct, admin, readings, tmp_path):
@@ -225,20 +225,20 @@ class TestGeneration:
         before = tables(admin)
         said = go(direct, archive=tmp_path, dry_run=True)
         assert said == [
-            "public.generation, all before 2024-06-15T12:00:00Z:",
+            "public.generation, rows before 2024-06-15T12:00:00Z:",
             *(
                 f"  public.generation_p2024_{month} (about 36 rows, 24 kB, attached): to be archived and dropped"
                 for month in ("04", "05")
             ),
-            "  18 rows from 2024-06-01T00:00:00Z on: to be archived and deleted in batches of 5",
-            "nothing was changed (dry run)",
+            "  18 rows since 2024-06-01T00:00:00Z: to be archived and deleted in batches of 5",
+            "dry run: nothing was deleted",
         ]
         assert (tables(admin), files(tmp_path)) == (before, [])
         pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
 
     def test_no_transaction_deletes_more_than_a_batch(self, direct, readings, tmp_path, monkeypatch):
-        sizes, gone = [], _Prune._gone
-        monkeypatch.setattr(_Prune, "_gone", lambda *a: sizes.append(len(found := gone(*a))) or found)
+        sizes, gone = [], _Prune._delete_batch
+        monkeypatch.setattr(_Prune, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
         go(direct, datetime(2024, 6, 15, 11, 45, tzinfo=UTC))
         assert sizes == [5, 4, 0]
         sizes.clear()
@@ -281,7 +281,7 @@ class TestForecasts:
     @pytest.mark.parametrize("archived", [True, False])
     def test_old_ones_go_and_can_be_loaded_again(self, repo, dsn, direct, before, tmp_path, monkeypatch, archived):
         monkeypatch.setattr("pvsite_sql.prune.pruning._ROW_GROUP", 8)
-        monkeypatch.setattr("pvsite_sql.prune.pruning._FETCHED_FORECASTS", 2)
+        monkeypatch.setattr("pvsite_sql.prune.pruning._FETCH_FORECASTS", 2)
         said = go(direct, parent="forecasts", batch_rows=2, archive=tmp_path if archived else None)
         new = {key: row for key, row in before.items() if key[1] >= MID_JUNE}
         assert (len(before), len(new)) == (20, 5)
@@ -377,13 +377,13 @@ class TestArchives:
         self.spoiled(getattr(self, change), monkeypatch, tmp_path)
         said: list[str] = []
         with pytest.raises(PvsiteSqlError, match=r"generation_2024-0.*\.parquet"):
-            go(direct, before, archive=tmp_path, say=said.append)
+            go(direct, before, archive=tmp_path, report=said.append)
         assert files(tmp_path) == []
         monkeypatch.undo()
         if before == JUNE:
             assert len(tables(admin)) == 4
             kept = said[-1]
-            assert "is detached, and kept" in kept
+            assert "is detached but not dropped" in kept
             admin.execute(kept.partition("with: ")[2])  # as it says, it can be put back
         pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
         go(direct, before, archive=tmp_path)
@@ -435,7 +435,7 @@ class TestArchives:
         self, direct, admin, readings, tmp_path, folder
     ):
         (tmp_path / "file").touch()
-        with pytest.raises(PvsiteSqlError, match="no archive can be written there"):
+        with pytest.raises(PvsiteSqlError, match="cannot write an archive to"):
             go(direct, archive=tmp_path / folder)
         assert len(attached(admin)) == 4
 
@@ -450,15 +450,15 @@ class TestArchives:
         old, _ = split(split(readings, JUNE)[1])
         changed = old.head(2).assign(generation_power_kw=9.0)
         late = old.head(1).assign(start_utc=JUNE, end_utc=JUNE + HOUR)
-        readings_of = archive.readings_of
+        read_readings = archive.read_readings
 
         def meanwhile(*arguments: Any) -> Any:
             repo.generation.insert(pd.concat([changed, late]), on_conflict="update")
-            return readings_of(*arguments)
+            return read_readings(*arguments)
 
-        monkeypatch.setattr(archive, "readings_of", meanwhile)
+        monkeypatch.setattr(archive, "read_readings", meanwhile)
         said = go(direct, archive=tmp_path)
-        assert said[-1] == "16 rows deleted; 2 were changed or deleted by others meanwhile"
+        assert said[-1] == "16 rows deleted; 2 skipped, because they were changed or deleted"
         left = repo.generation.read_frame(end_utc=MID_JUNE)
         assert sorted(left["generation_power_kw"]) == sorted([late["generation_power_kw"].iloc[0], 9.0, 9.0])
         pd.testing.assert_frame_equal(loaded(*tmp_path.iterdir()), old)
@@ -500,7 +500,7 @@ class TestRefusals:
 
     def test_a_bad_time_for_one_table_leaves_the_other_alone_too(self, direct, admin, readings):
         far = datetime(2090, 1, 1, tzinfo=UTC)
-        with pytest.raises(InvalidInput, match="forecasts before: 2090-01-01T00:00:00Z lies in the future"):
+        with pytest.raises(InvalidInput, match="forecasts before: 2090-01-01T00:00:00Z is in the future"):
             prune(direct, {"generation": MID_JUNE, "forecasts": far})
         assert len(attached(admin)) == 4
 
@@ -509,7 +509,8 @@ class TestRefusals:
         admin.execute("CREATE ROLE pvsite_sql_guest LOGIN")
         try:
             with pytest.raises(
-                PvsiteSqlError, match=r"only .*, the owner of public\.generation, can prune it; this is"
+                PvsiteSqlError,
+                match=r"only .*, the owner of public\.generation, can prune it; the current user is pvsite_sql_guest",
             ):
                 go(f"{direct} options='-c role=pvsite_sql_guest'")
         finally:
@@ -520,12 +521,12 @@ class TestRefusals:
         with psycopg.connect(direct, autocommit=True) as other:
             asked = queries.query("prune/lock").text
             assert other.execute(asked, {"name": "public.generation"}).fetchone() == (True,)
-            with pytest.raises(PvsiteSqlError, match=r"another prune of public\.generation is at work"):
+            with pytest.raises(PvsiteSqlError, match=r"another prune of public\.generation is running"):
                 go(direct)
         assert len(attached(admin)) == 4
 
     def test_a_database_without_the_tables_is_said(self, empty_dsn):
-        with pytest.raises(PvsiteSqlError, match="no table generation here"):
+        with pytest.raises(PvsiteSqlError, match="no table generation in search_path"):
             go(empty_dsn)
 
     def test_what_the_server_refuses_leaves_the_partition_as_it_was(self, direct, admin, readings):
@@ -606,7 +607,7 @@ def told(direct: str) -> list[drift.Finding]:
     """What `check` says of tables that a prune has taken out."""
     with psycopg.connect(direct, autocommit=True) as connection:
         found = check.findings(QueryConnection(connection))
-    assert "is not the package's" not in {each.message for each in found}
+    assert "is not part of the package" not in {each.message for each in found}
     return [each for each in found if each.kind == "pruned"]
 
 
@@ -617,14 +618,14 @@ def test_check_tells_what_an_interrupted_prune_has_left_and_how_to_put_it_back(r
         assert process.stdout.readline() == "there\n"
         (left,) = told(direct)
         assert (left.severity, left.message, left.sql) == (
-            *("information", "was taken out of generation by a prune that is at work", ""),
+            *("information", "was detached from generation by a prune that is still running", ""),
         )
     until(lambda: admin.execute(CONNECTED).fetchone() == (0,))
     (left,) = told(direct)
     (name,) = (name for name, rest in tables(admin).items() if rest[0] is None)
     assert (left.severity, left.object) == ("warning", f"table {name}")
-    assert "taken out of generation by a prune that was interrupted" in left.message
-    assert left.message.endswith("prune again, or put it back")
+    assert "was detached from generation by an interrupted prune" in left.message
+    assert left.message.endswith("run prune again or attach it again")
     admin.execute(left.sql)
     assert told(direct) == []
     assert name in attached(admin)
@@ -640,7 +641,7 @@ def test_what_an_interrupted_prune_has_left_of_a_month_that_is_there_anew_is_not
     repo.generation.insert(reading_frame(readings["site_uuid"][0], start="2024-04-02"))
     (left,) = told(direct)
     assert (left.severity, left.sql) == ("warning", "")
-    assert left.message.endswith("prune again (its month has a new partition by now)")
+    assert left.message.endswith("run prune again (its month has a new partition)")
 
 
 def keys(*frames: pd.DataFrame) -> set[tuple[str, Any]]:
@@ -689,13 +690,13 @@ class TestOthers:
         with self.reader(direct) as reader:
             pid = reader.info.backend_pid
             with pytest.raises(
-                PvsiteSqlError, match=rf"in use for 0\.5 seconds by pid {pid} \(user .*\); .* was left as it is"
+                PvsiteSqlError, match=rf"in use for 0\.5 seconds by pid {pid} \(user .*\); .* was not changed"
             ):
                 go(direct, wait_s=0.5)
         assert tables(admin) == before
         waits = Event()
         with ThreadPoolExecutor(1) as threads, self.reader(direct) as reader:
-            pruned = threads.submit(go, direct, say=lambda said: waits.set() if "waiting" in said else None)
+            pruned = threads.submit(go, direct, report=lambda said: waits.set() if "waiting" in said else None)
             assert waits.wait(20)
             self.use(impatient, readings, 1)
             assert not pruned.done()
@@ -723,7 +724,7 @@ class TestOthers:
                 rows = reader.execute("SELECT count(*) FROM generation WHERE start_utc < '2024-05-01'").fetchone()
                 assert rows == ((3 * ROWS if isolation else 0),)
                 if what == "kill":
-                    with pytest.raises(PvsiteSqlError, match="is half detached: its rows are stored, but not seen"):
+                    with pytest.raises(PvsiteSqlError, match="is half detached: its rows are stored but not visible"):
                         go(direct, wait_s=0.5)
                     self.use(impatient, readings, 2)
                     assert tables(admin)["generation_p2024_04"][1]
@@ -742,7 +743,7 @@ class TestOthers:
             other.execute("LOCK TABLE generation_p2024_05 IN SHARE UPDATE EXCLUSIVE MODE")  # as VACUUM does
             with pytest.raises(
                 PvsiteSqlError,
-                match=rf"was left as it is: others were in the way .*used by pid {other.info.backend_pid} ",
+                match=rf"was not changed: no lock on .* for 0.3 seconds, used by pid {other.info.backend_pid} ",
             ):
                 go(direct, JUNE, wait_s=0.3)
             assert len(attached(admin)) == 3
@@ -766,9 +767,7 @@ class TestOthers:
                 "SELECT FROM generation WHERE site_uuid = %s AND start_utc = %s FOR UPDATE",
                 [last["site_uuid"], last["start_utc"]],
             )
-            with pytest.raises(
-                PvsiteSqlError, match=r"not all of public\.generation is deleted: others were in the way"
-            ):
+            with pytest.raises(PvsiteSqlError, match=r"not all rows of public\.generation were deleted: no lock on"):
                 go(direct, wait_s=0.3, archive=folder)
             left = len(impatient.generation.read_frame(end_utc=MID_JUNE))
             assert 0 < left < len(rest)
@@ -851,11 +850,11 @@ class TestCommand:
         both = ["--generation-before", "2024-06-15T14:00+02:00", "--forecasts-before", "2024-06-01"]
         code, out, err = run("prune", *both, "--dry-run", "--dsn", direct)
         assert (code, err) == (0, "")
-        assert out.count("nothing was changed") == 2
+        assert out.count("nothing was deleted") == 2
         assert len(repo.generation.read_frame()) == len(readings)
         code, out, err = run("prune", *both, "--archive", tmp_path, "--lock-timeout", "0.2", PVSITE_SQL_DSN=direct)
         assert (code, err) == (0, "")
-        assert "public.generation, all before 2024-06-15T12:00:00Z:" in out
+        assert "public.generation, rows before 2024-06-15T12:00:00Z:" in out
         assert out.endswith("18 rows deleted\n")
         assert len(files(tmp_path)) == 4
         assert stored(dsn) == {}
@@ -864,12 +863,12 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("arguments", "code", "said"),
         [
-            ([], 2, "give --forecasts-before, --generation-before, or both"),
-            (["--generation-before", "June"], 2, "a date such as 2024-06-01, or a time, not 'June'"),
-            (["--generation-before", "0001-01-01T00:00+14:00"], 2, "a date such as 2024-06-01"),
+            ([], 2, "use --forecasts-before, --generation-before, or both"),
+            (["--generation-before", "June"], 2, "'June' is not a date such as 2024-06-01 or a time"),
+            (["--generation-before", "0001-01-01T00:00+14:00"], 2, "is not a date such as 2024-06-01"),
             (["--generation-before", "2024-06-01", "--archive", "/nowhere"], 2, "does not exist"),
             (["--generation-before", "2024-06-01", "--batch-rows", "0"], 2, "--batch-rows"),
-            (["--forecasts-before", "2090-01-01"], 1, "forecasts before: 2090-01-01T00:00:00Z lies in the future\n"),
+            (["--forecasts-before", "2090-01-01"], 1, "forecasts before: 2090-01-01T00:00:00Z is in the future\n"),
         ],
     )
     def test_wrong_use_is_said_in_a_sentence(self, direct, arguments, code, said):

@@ -78,7 +78,7 @@ def test_show_prints_the_file(name):
 def test_unknown_query_is_answered_with_what_is_near(name, near):
     code, out, err = called("queries", "show", name)
     assert (code, out) == (1, "")
-    assert err.startswith(f"There is no query {name!r}. Is it ")
+    assert err.startswith(f"No query file {name!r}. Did you mean ")
     assert near in err
 
 
@@ -110,11 +110,11 @@ def test_values_reach_the_plan_as_psql_quotes_them(postgresql):
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
-        ("generation/read", {}, "generation/read needs site_uuids (uuid[]: the sites); start_utc (timestamptz"),
-        ("generation/read", {**WINDOW, "site": "x"}, "has no parameter 'site'; it has site_uuids, start_utc, end_utc"),
+        ("generation/read", {}, "generation/read requires site_uuids (uuid[]: the sites); start_utc (timestamptz"),
+        ("generation/read", {**WINDOW, "site": "x"}, "has no parameter 'site'; its parameters are: site_uuids,"),
         ("sites/visible", {"nothing": ""}, "has no parameter 'nothing'"),
-        ("generation/insert_copy", {}, "generation/insert_copy is a COPY, which has no plan"),
-        ("generation/insert_staging", {}, "generation/insert_staging is a CREATE, which has no plan"),
+        ("generation/insert_copy", {}, "generation/insert_copy has no plan: EXPLAIN does not support COPY"),
+        ("generation/insert_staging", {}, "generation/insert_staging has no plan: EXPLAIN does not support CREATE"),
     ],
 )
 def test_what_cannot_be_explained_is_said(postgresql, name, given, said):
@@ -125,7 +125,7 @@ def test_what_cannot_be_explained_is_said(postgresql, name, given, said):
 
 def test_unknown_name_is_not_found():
     with pytest.raises(NotFound):
-        explain.named("nothing/like/it")
+        explain.find_query("nothing/like/it")
 
 
 def test_explain_on_the_command_line(dsn):
@@ -139,7 +139,7 @@ def test_explain_on_the_command_line(dsn):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["generation/read", "-p", "start_utc"], "-p takes key=value, not 'start_utc'\n"),
+        (["generation/read", "-p", "start_utc"], "-p takes KEY=VALUE, got 'start_utc'\n"),
         (
             ["generation/read", *(f"-p{key}={value}" for key, value in {**WINDOW, "end_utc": "soon"}.items())],
             "invalid input",

@@ -305,8 +305,8 @@ class TestIngest:
             ingestor.forecasts.insert(forecast_frame(uuid4()), on_conflict=mode)
 
     def test_makes_the_months_ahead(self, ingestor, admin):
-        with ingestor._pool.connection() as connection:
-            assert len(migrate.ensure_months_ahead(connection.info.dsn + f" password={PASSWORD}")) == 8
+        with ingestor._source.connection() as borrowed:
+            assert len(migrate.ensure_months_ahead(borrowed.connection.info.dsn + f" password={PASSWORD}")) == 8
         owners = "SELECT DISTINCT tableowner = current_user FROM pg_tables WHERE tablename ~ '_p20'"
         assert admin.execute(owners).fetchall() == [(True,)]
 
@@ -329,8 +329,8 @@ class TestIngest:
             assert ingestor.forecasts.insert(frame) == InsertResult(inserted=1)
         with login(admin, "pvsite_reader") as dsn, Repository(dsn, min_size=1) as reader:
             assert len(reader.forecasts.latest_values([site.site_uuid])[site.site_uuid]) == 2
-            with reader._pool.connection() as connection, pytest.raises(InsufficientPrivilege):
-                connection.execute("CREATE TEMPORARY TABLE mine (n integer)")
+            with reader._source.connection() as borrowed, pytest.raises(InsufficientPrivilege):
+                borrowed.connection.execute("CREATE TEMPORARY TABLE mine (n integer)")
         with login(admin) as dsn, pytest.raises(psycopg.OperationalError, match="CONNECT privilege"):
             psycopg.connect(dsn)
 

@@ -1,4 +1,4 @@
-"""A pvsite-datamodel database, taken over."""
+"""Copies a pvsite-datamodel database into this one."""
 
 from .adoption import Progress, adopt
 

@@ -1,4 +1,4 @@
-"""What became of the rows of a database that was taken over."""
+"""Reports what happened to the rows of a copied database."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 __all__ = ["Rejects", "Report", "TableReport", "total_kw"]
 
-_EXACT = Context(prec=1000)  # more digits than a sum of double precision has
+_EXACT = Context(prec=1000)  # enough digits for any sum of doubles
 
 
 def total_kw(*powers: Decimal | int) -> Decimal:
-    """Their sum, to the last digit."""
+    """Return the exact sum."""
     total = Decimal(0)
     for power in powers:
         total = _EXACT.add(total, power)
@@ -25,21 +25,21 @@ def total_kw(*powers: Decimal | int) -> Decimal:
 
 @dataclass
 class TableReport:
-    """The account of one table.
+    """The report of one table.
 
     Attributes:
-        name: the table here.
-        has_power: whether sums of power are compared too.
-        source_rows: rows in the source, counted there.
-        source_power_kw: the sum of their power, summed up there.
-        inserted: rows that this run has stored.
-        stored_rows: rows of the source that were found stored as they have to be, at the end.
-        conflicts: rows whose key is stored with other content.
-        rejected: rows that are not taken over, by reason.
-        notes: rows that are stored otherwise than they were, by what differs.
-        arrived_power_kw: the power of all rows that came over, NaN and infinities left out.
-        wanted_power_kw: of the stored rows, as it was in the source.
-        stored_power_kw: of the stored rows, read back from here.
+        name: the name of the table here.
+        has_power: whether to compare power sums.
+        source_rows: number of rows, counted by the source.
+        source_power_kw: power sum, computed by the source.
+        inserted: rows that this run has inserted.
+        stored_rows: rows that are stored as expected at the end.
+        conflicts: rows whose key is stored with different values.
+        rejected: rejected rows, by reason.
+        notes: rows that are stored with changes, by what changed.
+        received_power_kw: power sum of all rows that were read, without NaN and infinity.
+        expected_power_kw: power sum of the stored rows, in the source.
+        stored_power_kw: power sum of the stored rows, read back.
     """
 
     name: str
@@ -51,69 +51,75 @@ class TableReport:
     conflicts: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
-    arrived_power_kw: Decimal | int = 0
-    wanted_power_kw: Decimal | int = 0
+    received_power_kw: Decimal | int = 0
+    expected_power_kw: Decimal | int = 0
     stored_power_kw: Decimal | int = 0
 
     @property
     def accounted_rows(self) -> int:
-        """Rows of which it is known what became of them."""
+        """The number of rows with a known outcome."""
         return self.stored_rows + self.conflicts + self.rejected.total()
 
     @property
     def has_remarks(self) -> bool:
-        """Whether there are rows that are not stored as they were."""
+        """Whether some rows are not stored exactly as in the source."""
         return bool(self.conflicts or self.rejected or self.notes)
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row of an `adopt/*_outcome` query."""
         rows = row["rows"]
-        self.arrived_power_kw = total_kw(self.arrived_power_kw, row.get("source_power_kw", 0))
+        self.received_power_kw = total_kw(self.received_power_kw, row.get("source_power_kw", 0))
         if row["outcome"] == "rejected":
             self.rejected[row["reason"]] += rows
         elif row["outcome"] == "conflict":
             self.conflicts += rows
         else:
             self.stored_rows += row.get("stored_rows", rows) if self.has_power else rows
-            self.wanted_power_kw = total_kw(self.wanted_power_kw, row.get("source_power_kw", 0))
+            self.expected_power_kw = total_kw(self.expected_power_kw, row.get("source_power_kw", 0))
             self.stored_power_kw = total_kw(self.stored_power_kw, row.get("stored_power_kw", 0))
         if row["note"] is not None:
             self.notes[row["note"]] += rows
 
     def disagreements(self) -> list[str]:
-        """In what the two sides do not agree, a sentence each."""
-        said = []
+        """Return how the two databases disagree, one sentence for each disagreement."""
+        sentences = []
         if self.conflicts:
-            said.append(f"{self.name}: {self.conflicts:,} rows are stored already, with other content.")
+            sentences.append(f"{self.name}: {self.conflicts:,} rows are already stored with different values.")
         if self.source_rows != self.accounted_rows:
-            said.append(f"{self.name}: of {self.source_rows:,} rows {self.accounted_rows:,} are accounted for.")
-        if self.has_power and self.source_power_kw != self.arrived_power_kw:
-            said.append(f"{self.name}: of {self.source_power_kw:,} kW in all {self.arrived_power_kw:,} kW came over.")
-        if self.has_power and self.wanted_power_kw != self.stored_power_kw:
-            said.append(f"{self.name}: of {self.wanted_power_kw:,} kW {self.stored_power_kw:,} kW are stored.")
-        return said
+            sentences.append(f"{self.name}: {self.accounted_rows:,} of {self.source_rows:,} rows are accounted for.")
+        if self.has_power and self.source_power_kw != self.received_power_kw:
+            sentences.append(
+                f"{self.name}: the power sum is {self.source_power_kw:,} kW in the source, "
+                f"but {self.received_power_kw:,} kW were read."
+            )
+        if self.has_power and self.expected_power_kw != self.stored_power_kw:
+            sentences.append(
+                f"{self.name}: the power sum of the stored rows is {self.stored_power_kw:,} kW, "
+                f"not {self.expected_power_kw:,} kW."
+            )
+        return sentences
 
 
 @dataclass
 class Report:
-    """The account of a whole database.
+    """The report of a database.
 
     Attributes:
-        tables: one for each table of the source.
-        passed_over: tables and columns of the source that pvsite-datamodel does not have.
-        folder: where the rows are that are not stored as they were, if there are any and a folder was named.
+        tables: a report for each table.
+        ignored: tables and columns of the source that pvsite-datamodel does not have.
+        folder: the folder with rejected and changed rows; None if there are none, or no folder was given.
     """
 
     tables: list[TableReport] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
     folder: Path | None = None
 
     def disagreements(self) -> list[str]:
-        """In what the two sides do not agree, a sentence each; empty where all is well."""
-        return [said for table in self.tables for said in table.disagreements()]
+        """Return how the two databases disagree, one sentence for each disagreement."""
+        return [sentence for table in self.tables for sentence in table.disagreements()]
 
     def lines(self) -> list[str]:
-        """The report for people."""
+        """Return the report as text."""
         rows = [
             (
                 table.name,
@@ -125,26 +131,26 @@ class Report:
             )
             for table in self.tables
         ]
-        lines = _table(("table", "source", "stored", "new of them", "conflicts", "rejected"), rows)
+        lines = _table(("table", "source", "stored", "inserted", "conflicts", "rejected"), rows)
         powers = [
             (
                 table.name,
                 f"{table.source_power_kw:,.3f}",
                 f"{table.stored_power_kw:,.3f}",
-                f"{total_kw(table.arrived_power_kw, -table.wanted_power_kw):,.3f}",
+                f"{total_kw(table.received_power_kw, -table.expected_power_kw):,.3f}",
             )
             for table in self.tables
             if table.has_power
         ]
-        lines += ["", *_table(("sum of power, kW", "source", "stored", "others"), powers)]
+        lines += ["", *_table(("power sum, kW", "source", "stored", "not stored"), powers)]
         remarks = [
-            (count, f"{table.name}: {count:,} {what}: {why}")
+            f"{table.name}: {count:,} {outcome}: {reason}"
             for table in self.tables
-            for what, counted in (("rejected", table.rejected), ("stored, but", table.notes))
-            for why, count in counted.most_common()
+            for outcome, counts in (("rejected", table.rejected), ("changed", table.notes))
+            for reason, count in counts.most_common()
         ]
-        lines += ["", *(said for _, said in remarks)] if remarks else []
-        lines += ["", f"Passed over: {', '.join(self.passed_over)}."] if self.passed_over else []
+        lines += ["", *remarks] if remarks else []
+        lines += ["", f"Ignored: {', '.join(self.ignored)}."] if self.ignored else []
         return lines
 
 
@@ -156,7 +162,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 class Rejects:
-    """A folder of CSV files, one for each table that has rows to show."""
+    """A folder of CSV files with rejected and changed rows, one for each table that has some."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
@@ -164,13 +170,13 @@ class Rejects:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
-    def begin(self, table: str) -> None:
-        """Be rid of what an earlier run wrote of the table."""
+    def remove(self, table: str) -> None:
+        """Remove the file that an earlier run wrote for the table."""
         if self.folder is not None:
             (self.folder / f"{table}.csv").unlink(missing_ok=True)
 
     def write(self, table: str, columns: list[str], rows: Iterable[tuple[Any, ...]]) -> None:
-        """Add rows to the table's file, which is made with the first of them."""
+        """Append rows to the file of the table."""
         if self.folder is None:
             return
         path = self.folder / f"{table}.csv"

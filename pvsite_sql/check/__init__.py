@@ -1,4 +1,4 @@
-"""A database, compared with the schema that this version expects."""
+"""Compares a database with the schema that this version of the package expects."""
 
 from .checks import ORPHANS_TIMEOUT_S, findings
 from .drift import Finding

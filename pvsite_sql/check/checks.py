@@ -1,4 +1,4 @@
-"""Whether a database is fit for this version of the package."""
+"""Checks whether a database is fit for this version of the package."""
 
 from __future__ import annotations
 
@@ -22,86 +22,93 @@ __all__ = ["ORPHANS_TIMEOUT_S", "findings"]
 
 ORPHANS_TIMEOUT_S = 10
 _ORPHANS = {"generation": "check/orphans_generation", "forecasts": "check/orphans_forecasts"}
-_NUMBERED = re.compile(r"\d{4}\.")  # as the package's migrations are: yoyo's table may list others too
-_CANNOT = (psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
+_PACKAGE_MIGRATION = re.compile(r"\d{4}\.")  # yoyo's table may list migrations of other programs too
+_NOT_CHECKABLE = (psycopg.errors.InsufficientPrivilege, psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled)
 
 
 def findings(conn: QueryConnection, orphans_timeout_s: float = ORPHANS_TIMEOUT_S) -> list[Finding]:
-    """What is amiss with a database, and what is good to know of it; changes nothing and keeps no lock.
+    """Return the differences, problems and information about a database. Changes nothing and keeps no locks.
 
     Args:
-        conn: on a connection in autocommit mode, outside of a transaction.
-        orphans_timeout_s: how long to look for rows of sites that do not exist any more, in seconds.
+        conn: in autocommit mode, outside a transaction.
+        orphans_timeout_s: how long to search for rows of nonexistent sites, in seconds; 0: do not search.
     """
-    found: list[Finding] = []
-    with _said(found, "migration", "table _yoyo_migration"):
+    result: list[Finding] = []
+    with _report_unchecked(result, "migration", "table _yoyo_migration"):
         if pending := pending_migrations(conn):
-            said = "is not applied: run `pvsite-sql migrate`; the schema is compared after that"
-            return [Finding("migration", "error", f"migration {migration}", said) for migration in pending]
+            message = "is not applied: run `pvsite-sql migrate`, then check again"
+            return [Finding("migration", "error", f"migration {migration}", message) for migration in pending]
         for migration in applied_migrations(conn):
-            if _NUMBERED.match(migration) and migration > packaged_migrations()[-1]:
-                said = "is of a newer version of the package: what differs below may be meant, and not to be mended"
-                found.append(Finding("migration", "information", f"migration {migration}", said))
-    home = drift.home(conn)
-    if home is None:
-        return [*found, Finding("schema", "error", "search_path", "leads to none of the package's tables")]
-    name, quoted = home
-    with _said(found, "schema", f"schema {name}"):
-        found += _catalog(conn, name, quoted)
+            if _PACKAGE_MIGRATION.match(migration) and migration > packaged_migrations()[-1]:
+                message = (
+                    "belongs to a newer version of the package: differences below may be intended, do not fix them"
+                )
+                result.append(Finding("migration", "information", f"migration {migration}", message))
+    found = drift.find_schema(conn)
+    if found is None:
+        return [*result, Finding("schema", "error", "search_path", "contains none of the package's tables")]
+    schema, quoted_schema = found
+    with _report_unchecked(result, "schema", f"schema {schema}"):
+        result += _schema_findings(conn, schema, quoted_schema)
     for parent in _ORPHANS:
-        # a table or column that is missing was found above
+        # a missing table or column was reported above
         missing = suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
-        with missing, _said(found, "orphans", f"table {parent}", "information"):
-            found += _orphans(conn, name, parent, orphans_timeout_s / len(_ORPHANS))
-    return found
+        with missing, _report_unchecked(result, "orphans", f"table {parent}", "information"):
+            result += _orphan_findings(conn, schema, parent, orphans_timeout_s / len(_ORPHANS))
+    return result
 
 
-def _catalog(conn: QueryConnection, name: str, quoted: str) -> Iterator[Finding]:
+def _schema_findings(conn: QueryConnection, schema: str, quoted_schema: str) -> Iterator[Finding]:
     with conn.transaction():
-        drift.settle(conn)
-        expected = drift.expected(quoted)
+        drift.normalize_output(conn)
+        expected = drift.expected_facts(quoted_schema)
         parents = list(get_args(partitions.Parent))
-        pruned = conn.records("check/pruned", home=name, parents=parents)
-        known = {record["object"] for record in pruned}
-        yield from (each for each in drift.differences(expected, drift.facts(conn, name)) if each.object not in known)
+        pruned = conn.records("check/pruned", schema=schema, parents=parents)
+        pruned_tables = {record["object"] for record in pruned}
+        for finding in drift.differences(expected, drift.facts(conn, schema)):
+            if finding.object not in pruned_tables:
+                yield finding
         triggers = json.dumps({"facts": [vars(fact) for fact in expected if fact.kind == "trigger"]})
         for record in (
             *pruned,
-            *conn.records("check/partitions", home=name, expected=triggers),
-            *conn.records("check/partition_bounds", home=name, parents=parents),
-            *conn.records("check/months", home=name, parents=parents, months=partitions.months_ahead()),
-            *conn.records("check/invalid_indexes", home=name),
-            *conn.records("check/never_analyzed", home=name),
+            *conn.records("check/partitions", schema=schema, expected=triggers),
+            *conn.records("check/partition_bounds", schema=schema, parents=parents),
+            *conn.records("check/months", schema=schema, parents=parents, months=partitions.months_ahead()),
+            *conn.records("check/invalid_indexes", schema=schema),
+            *conn.records("check/never_analyzed", schema=schema),
         ):
             yield Finding(**record)
 
 
-def _orphans(conn: QueryConnection, name: str, parent: str, timeout_s: float) -> list[Finding]:
-    """Looks partition by partition, the newest first, until the time is up."""
+def _orphan_findings(conn: QueryConnection, schema: str, parent: str, timeout_s: float) -> list[Finding]:
+    """Check partition by partition, newest first, until the timeout."""
     with conn.transaction():
-        drift.settle(conn)
-        ranges = conn.records("check/partition_ranges", home=name, parent=parent)
-    end = monotonic() + timeout_s
+        drift.normalize_output(conn)
+        ranges = conn.records("check/partition_ranges", schema=schema, parent=parent)
+    deadline = monotonic() + timeout_s
     sites: list[UUID] = []
-    looked = 0
+    checked = 0
     for bounds in ranges:
-        if (left_ms := int(1000 * (end - monotonic()))) < 1:
+        if (remaining_ms := int(1000 * (deadline - monotonic()))) < 1:
             break
         try:
             with conn.transaction():
-                conn.records("check/limits", milliseconds=left_ms)
+                conn.records("check/set_timeouts", milliseconds=remaining_ms)
                 sites += conn.values(_ORPHANS[parent], **bounds)
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
             break
-        looked += 1
-    told = {"home": name, "parent": parent, "site_uuids": sites, "looked": looked, "partitions": len(ranges)}
-    return [Finding(**record) for record in conn.records("check/orphans", **told)]
+        checked += 1
+    records = conn.records(
+        "check/orphans", schema=schema, parent=parent, site_uuids=sites, checked=checked, partitions=len(ranges)
+    )
+    return [Finding(**record) for record in records]
 
 
 @contextmanager
-def _said(found: list[Finding], kind: str, place: str, severity: str = "warning") -> Iterator[None]:
-    """Makes a finding of what could not be looked at."""
+def _report_unchecked(result: list[Finding], kind: str, object_name: str, severity: str = "warning") -> Iterator[None]:
+    """Add a finding if the object could not be checked."""
     try:
         yield
-    except _CANNOT as error:
-        found.append(Finding(kind, severity, place, f"could not be looked at: {error.diag.message_primary}"))
+    except _NOT_CHECKABLE as error:
+        message = f"could not be checked: {error.diag.message_primary}"
+        result.append(Finding(kind, severity, object_name, message))

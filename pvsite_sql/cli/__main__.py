@@ -1,4 +1,4 @@
-"""`python -m pvsite_sql.cli` is `pvsite-sql`."""
+"""`python -m pvsite_sql.cli` runs `pvsite-sql`."""
 
 from . import main
 

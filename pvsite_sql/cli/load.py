@@ -1,4 +1,4 @@
-"""The command line: `pvsite-sql load`."""
+"""`pvsite-sql load`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import psycopg
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from .. import load as loads
-from ..engine.inputs import as_uuid
-from ..errors import InvalidInput
 from ..generation import GenerationOnConflict
-from ..limits import CallLimits, Limits
-from ..load.layout import Ambiguous, Layout, Unit
-from ..repository import Repository
-from .dsn import Dsn, checked, fail
+from .common import Dsn, exit_with, require_dsn
+
+if TYPE_CHECKING:
+    from ..load import LoadResult, Progress
 
 __all__ = ["load"]
 
-_LIMITS = Limits(bulk=CallLimits(statement_s=0, lock_s=60, idle_s=0))  # what makes standard input may take its time
+# copies of types in `pvsite_sql.load`, which imports pandas; a test compares them
+_Unit = Literal["W", "kW", "MW"]
+_Ambiguous = Literal["error", "earlier", "later", "order"]
 
 
 def load(
@@ -33,77 +30,96 @@ def load(
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="CSV, also gzipped, or Parquet; a folder of them; - is standard input.",
+            help="CSV (also .csv.gz) or Parquet file, a folder of them, or - for standard input.",
         ),
     ],
     *,
-    site: Annotated[str | None, typer.Option(metavar="UUID", help="The site of all rows.")] = None,
-    site_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column of the sites' uuids. [default: site_uuid]")
+    site: Annotated[
+        str | None, typer.Option(metavar="UUID", help="Site of all rows, for files without a site column.")
     ] = None,
-    time_column: Annotated[
-        str, typer.Option(metavar="NAME", help="The column of the times that readings start at.")
-    ] = "start_utc",
+    site_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the site uuids. [default: site_uuid]")
+    ] = None,
+    time_column: Annotated[str, typer.Option(metavar="NAME", help="Column with the start times.")] = "start_utc",
     end_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="That of the times they end at. [default: end_utc where a file has it]"),
+        typer.Option(metavar="NAME", help="Column with the end times. [default: end_utc, if the file has it]"),
     ] = None,
     power_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="That of the power. [default: power_kw or generation_power_kw]")
+        str | None,
+        typer.Option(metavar="NAME", help="Column with the power. [default: power_kw or generation_power_kw]"),
     ] = None,
-    unit: Annotated[Unit, typer.Option(help="Of the power.")] = "kW",
+    unit: Annotated[_Unit, typer.Option(help="Unit of the power.")] = "kW",
     interval: Annotated[
-        float, typer.Option(metavar="MINUTES", help="How long a reading lasts where no column says its end.")
+        float, typer.Option(metavar="MINUTES", help="Duration of each reading, for files without an end column.")
     ] = 5,
     timezone: Annotated[
-        str, typer.Option(metavar="ZONE", help="Of times without a UTC offset, such as Europe/London.")
+        str, typer.Option(metavar="ZONE", help="Time zone of times without a UTC offset, such as Europe/London.")
     ] = "UTC",
     ambiguous: Annotated[
-        Ambiguous,
+        _Ambiguous,
         typer.Option(
-            help="The hour that the zone's clocks show twice: an error, the earlier or the later one, or by the order "
-            "of a site's rows in a file: what comes again is the later one."
+            help="How to read a local time that occurs twice because clocks were set back: reject it, use the earlier "
+            "or the later time, or use the order of the rows (if a site repeats a time in a file, the second one is "
+            "the later one)."
         ),
     ] = "error",
     time_format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Of times, such as '%d.%m.%Y %H:%M'. [default: ISO 8601]"),
+        typer.Option(metavar="FORMAT", help="Format of the times, such as '%d.%m.%Y %H:%M'. [default: ISO 8601]"),
     ] = None,
-    separator: Annotated[str, typer.Option(metavar="CHARACTER", help="Of CSV fields; 'tab' for tabs.")] = ",",
-    decimal: Annotated[str, typer.Option(metavar="CHARACTER", help="The decimal sign in CSV, . or ,")] = ".",
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Of CSV.")] = "utf-8",
+    separator: Annotated[
+        str, typer.Option(metavar="CHARACTER", help="Field separator of CSV files; use 'tab' for tabs.")
+    ] = ",",
+    decimal: Annotated[str, typer.Option(metavar="CHARACTER", help="Decimal sign in CSV files, . or ,")] = ".",
+    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of CSV files.")] = "utf-8",
     on_conflict: Annotated[
         GenerationOnConflict,
-        typer.Option(help="Of readings of one site and start: the first one stays, the last one counts, or an error."),
+        typer.Option(
+            help="What to do if several readings, stored or in the input, have the same site and start: keep the first "
+            "one, store the last one, or fail."
+        ),
     ] = "ignore",
-    each: Annotated[bool, typer.Option("--each", help="Commit after each file; else all files are one whole.")] = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="Commit after each file. Without it, all files are one transaction.")
+    ] = False,
     rejects: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Put rows that cannot be stored there, with file, line and reason, and store the rest."
+            metavar="FILE",
+            help="Write rows that cannot be stored to this CSV file, with file, line and reason, and load the others.",
         ),
     ] = None,
     dsn: Dsn = None,
 ) -> None:
-    """Store the readings of CSV and Parquet files, all of them or none.
+    """Load readings from CSV and Parquet files, all of them or none.
 
-    A CSV file begins with a line of column names. Blank lines are passed over. Any other row that cannot be stored (no
-    time or power, a time that clocks never showed, a site that does not exist ...) ends the load, which names its line,
-    and nothing is stored; with --each, nothing of its file and those after it. --rejects puts such rows aside instead:
-    put right, they can be loaded with the same options.
+    A CSV file starts with a line of column names. Blank lines are ignored. If a row cannot be stored, for example
+    because its site does not exist, the load fails, names the line and stores nothing. With --each, earlier files
+    remain stored. With --rejects, such rows are written to a file and the others are stored. Correct the file and load
+    it with the same options.
 
-    Months that lack a partition get one. A load that was stopped or killed is run again as it was: with ignore and
-    update it ends at the same readings. Prints how many rows were inserted, updated, skipped (stored or given already)
-    and rejected.
+    Missing month partitions are created. If a load is interrupted, run it again: with --on-conflict ignore or update,
+    the result is the same as that of one complete run. Prints how many rows were inserted, updated, skipped (stored
+    already, or duplicates in the input) and rejected.
 
     \b
+    Examples:
     pvsite-sql load 2023.csv.gz 2024.csv.gz
     pvsite-sql load roof.csv --site 7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11 \\
         --time-column time --power-column power --unit W --timezone Europe/London
     """  # noqa: D301  click reads the backspace
-    conninfo = checked(dsn)
+    conninfo = require_dsn(dsn)
     if site is not None and site_column is not None:
-        fail("--site is for files without a column of sites: give it or --site-column.", 2)
+        exit_with(2, "Use either --site or --site-column, not both.")
+
+    from ..engine.inputs import as_uuid
+    from ..errors import InvalidInput
+    from ..limits import CallLimits, Limits
+    from ..load import Layout
+    from ..load import load as load_files
+    from ..repository import Repository
+
     try:
         layout = Layout(
             site_uuid=None if site is None else as_uuid(site, "site"),
@@ -120,59 +136,66 @@ def load(
             encoding=encoding,
         )
     except InvalidInput as error:
-        fail(f"--{(error.column or '').replace('_', '-')}: {error.reason}", 2)
+        exit_with(2, f"--{(error.column or '').replace('_', '-')}: {error.reason}")
     try:
-        lasts = timedelta(minutes=interval)
+        duration = timedelta(minutes=interval)
     except (ValueError, OverflowError):  # nan, inf
-        lasts = timedelta(0)
-    if lasts <= timedelta(0):
-        fail(f"--interval: minutes above zero are wanted, not {interval}", 2)
-    psycopg.connect(conninfo).close()  # a pool would not say soon that there is none
-    told: Callable[[str, loads.LoadResult], object] | None = None
-    if each:
-        told = lambda name, result: typer.echo(f"{name}: {_counts(result)}")  # noqa: E731
-    # without prepared statements, which PgBouncer may lose and a bulk load gains nothing from
+        duration = timedelta(0)
+    if duration <= timedelta(0):
+        exit_with(2, f"--interval: must be a number of minutes above zero, got {interval}")
+    psycopg.connect(conninfo).close()  # a pool would report an unreachable server only after its timeout
+
+    def report(name: str, result: LoadResult) -> None:
+        if each:
+            typer.echo(f"{name}: {_counts(result)}")
+
+    # standard input may be slow, so statements and idle transactions have no timeout
+    limits = Limits(bulk=CallLimits(statement_s=0, lock_s=60, idle_s=0))
+    # no prepared statements: PgBouncer may lose them, and a bulk load gains nothing from them
     pool: dict[str, Any] = {"min_size": 2, "max_size": 2, "kwargs": {"prepare_threshold": None}}
-    with Repository(conninfo, limits=_LIMITS, slow_query_ms=None, **pool) as repo, _bar() as progress:
+    with Repository(conninfo, limits=limits, slow_query_ms=None, **pool) as repo, _progress_bar() as progress:
         repo.check()
-        result = loads.load(
+        result = load_files(
             repo,
             files,
             layout,
             on_conflict=on_conflict,
-            interval=lasts,
+            interval=duration,
             each=each,
             rejects=rejects,
             progress=progress,
-            stored=told,
+            stored=report,
         )
     typer.echo(_counts(result))
 
 
-def _counts(result: loads.LoadResult) -> str:
+def _counts(result: LoadResult) -> str:
     return ", ".join(f"{value} {name}" for name, value in result)
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[loads.Progress], object] | None]:
-    """What draws the progress, on a terminal."""
+def _progress_bar() -> Iterator[Callable[[Progress], object] | None]:
+    """Yield a callback that draws a progress bar; None if stderr is not a terminal."""
+    from rich import progress
+    from rich.console import Console
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
         return
     columns = (
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f} rows/s,"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("left"),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with progress.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None, rows=0, rate=0.0)
 
-        def draw(at: loads.Progress) -> None:
+        def draw(state: Progress) -> None:
             elapsed = bar.tasks[task].elapsed or 0.0
-            rate = at.rows / elapsed if elapsed else 0.0
-            bar.update(task, total=at.bytes_all, completed=at.bytes_read, rows=at.rows, rate=rate)
+            rate = state.rows / elapsed if elapsed else 0.0
+            bar.update(task, total=state.bytes_all, completed=state.bytes_read, rows=state.rows, rate=rate)
 
         yield draw

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .. import migrate as migrations
-from .dsn import Dsn, a_number, checked
+from .common import Dsn, reject_nan, require_dsn
 
 __all__ = ["migrate"]
 
@@ -21,33 +20,46 @@ def migrate(
             metavar="SECONDS",
             min=0.01,
             max=86400,
-            callback=a_number,
-            help="To wait for a lock, and to keep others waiting.",
+            callback=reject_nan,
+            help="Longest wait for a lock, and longest time to block other sessions.",
         ),
     ] = 2.0,
     attempts: Annotated[
-        int, typer.Option(metavar="N", min=1, help="For each migration, with pauses that grow from 0.5 s to 10 s.")
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Attempts for each migration, with growing pauses from 0.5 to 10 seconds."
+        ),
     ] = 10,
     wait_s: Annotated[
         float,
         typer.Option(
-            "--wait", metavar="SECONDS", min=0, callback=a_number, help="For another migrator that is at work."
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            callback=reject_nan,
+            help="Longest wait for another migrate or yoyo process.",
         ),
     ] = 60.0,
     dsn: Dsn = None,
 ) -> None:
-    """Apply the migrations that the database lacks, and make the partitions of this month and the next three.
+    """Apply pending migrations and create partitions for this month and the next three.
 
-    Prints what was done, a line each. While it runs, nobody waits for it longer than the lock timeout: a migration that
-    would keep others waiting is taken back and tried again. After the last attempt it says who was in the way. A
-    migration is applied whole or not at all; after a kill, run it again.
+    Prints one line for each migration and partition. No other session waits longer than the lock timeout: a migration
+    that blocks others is rolled back and retried. After the last attempt, the error names the blocking sessions.
+
+    A migration is applied completely or not at all. If the command is killed, run it again.
     """
-    conninfo = checked(dsn)
-    policy = migrations.RetryPolicy(lock_timeout_s, attempts, wait_s, report=lambda said: typer.echo(said, err=True))
+    conninfo = require_dsn(dsn)
+
+    from .. import migrate as migrations
+
+    policy = migrations.RetryPolicy(
+        lock_timeout_s, attempts, wait_s, report=lambda message: typer.echo(message, err=True)
+    )
     applied = migrations.apply(conninfo, policy)
     for migration in applied:
         typer.echo(f"{migration} applied")
     if not applied:
-        typer.echo("Nothing to apply.")
+        typer.echo("No pending migrations.")
     for partition in migrations.ensure_months_ahead(conninfo, policy):
-        typer.echo(f"{partition} made")
+        typer.echo(f"{partition} created")

@@ -4,47 +4,43 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .. import prune as prunes
-from ..engine.partitions import Parent
-from .dsn import Dsn, checked
+from .common import Dsn, require_dsn
+
+if TYPE_CHECKING:
+    from ..engine.partitions import Parent
 
 __all__ = ["prune"]
 
 _FORECASTS_BEFORE = typer.Option(
     "--forecasts-before",
     metavar="DATE",
-    help="Forecasts with a timestamp before this go: 2024-06-01 (midnight, UTC), or 2024-06-01T12:00+02:00.",
+    help="Delete forecasts with a timestamp before DATE, such as 2024-06-01 (midnight UTC) or 2024-06-01T12:00+02:00.",
 )
-_GENERATION_BEFORE = typer.Option(
-    "--generation-before", metavar="DATE", help="Readings that start before this go, likewise."
-)
+_GENERATION_BEFORE = typer.Option("--generation-before", metavar="DATE", help="Delete readings that start before DATE.")
 _ARCHIVE = typer.Option(
     "--archive",
     metavar="DIR",
     exists=True,
     file_okay=False,
-    help="Write what goes there first, as Parquet; only what was read back and compared is removed.",
+    help="Write the rows to Parquet files in DIR first. Only rows that were read back and compared are deleted.",
 )
-_DRY_RUN = typer.Option("--dry-run", help="Only say what goes: partitions, rows, size.")
-_CURRENT_MONTH = typer.Option("--current-month", help="Let DATE lie in this month (UTC), which is refused otherwise.")
+_DRY_RUN = typer.Option("--dry-run", help="Show what would be deleted: partitions, rows and size.")
+_CURRENT_MONTH = typer.Option("--current-month", help="Allow a DATE within the current month (UTC).")
 _LOCK_TIMEOUT = typer.Option(
     "--lock-timeout",
     metavar="SECONDS",
     min=0.01,
     max=86400,
-    help="How long it waits for a lock at a time, and others at most behind it.",
+    help="Longest wait for a lock, and longest time to block other sessions.",
 )
 _WAIT = typer.Option(
-    "--wait",
-    metavar="SECONDS",
-    min=0.01,
-    help="How long each step waits for others and tries again before it gives up.",
+    "--wait", metavar="SECONDS", min=0.01, help="How long to wait for other transactions and retry, for each step."
 )
-_BATCH_ROWS = typer.Option("--batch-rows", metavar="ROWS", min=1, help="Rows that a transaction deletes at most.")
+_BATCH_ROWS = typer.Option("--batch-rows", metavar="ROWS", min=1, help="Most rows to delete in one transaction.")
 
 
 def prune(
@@ -59,15 +55,21 @@ def prune(
     batch_rows: Annotated[int, _BATCH_ROWS] = 5000,
     dsn: Dsn = None,
 ) -> None:
-    """Remove forecasts or readings that are older than a time, while others read and write.
+    """Delete old readings and forecasts, optionally archiving them first.
 
-    Whole months go with their partition, detached and dropped; of the month that the time cuts, rows are deleted in
-    batches. Says first what goes, and asks nothing. An interrupted run loses nothing; the next one goes on.
-    It needs the owner of the tables, and a direct connection (no PgBouncer).
+    Does not block readers or writers. Whole months are deleted by detaching and dropping their partition. In the month
+    that contains DATE, rows are deleted in batches. Prints what it will delete, and does not ask for confirmation.
+
+    If the command is interrupted, nothing is lost: run it again. Run it as the owner of the tables, over a direct
+    connection (not PgBouncer).
     """
     before = _times(forecasts_before, generation_before)
-    prunes.prune(
-        checked(dsn),
+    conninfo = require_dsn(dsn)
+
+    from .. import prune as pruning
+
+    pruning.prune(
+        conninfo,
         before,
         archive=archive,
         current_month=current_month,
@@ -75,21 +77,23 @@ def prune(
         lock_timeout_s=lock_timeout_s,
         wait_s=wait_s,
         batch_rows=batch_rows,
-        say=typer.echo,
+        report=typer.echo,
     )
 
 
 def _times(forecasts_before: str | None, generation_before: str | None) -> dict[Parent, datetime]:
-    """The time for each table that is to be pruned."""
+    """Return the time for each table to prune."""
     given: dict[Parent, str | None] = {"forecasts": forecasts_before, "generation": generation_before}
     if not any(given.values()):
-        raise typer.BadParameter("give --forecasts-before, --generation-before, or both")
-    return {parent: _time(text, f"--{parent}-before") for parent, text in given.items() if text is not None}
+        raise typer.BadParameter("use --forecasts-before, --generation-before, or both")
+    return {table: _time(text, f"--{table}-before") for table, text in given.items() if text is not None}
 
 
 def _time(text: str, option: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(f"a date such as 2024-06-01, or a time, not {text!r}", param_hint=option) from None
+        raise typer.BadParameter(
+            f"{text!r} is not a date such as 2024-06-01 or a time such as 2024-06-01T12:00", param_hint=option
+        ) from None

@@ -8,69 +8,78 @@ from typing import Annotated
 
 import psycopg
 import typer
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ..engine.queries import load
-from ..errors import InvalidInput
-from . import explain as explanations
-from .dsn import Dsn, checked
+from .common import Dsn, require_dsn
 
 __all__ = ["explain", "list_", "show"]
 
 _WIDTH = 80
-_Name = Annotated[str, typer.Argument(help="Such as generation/read.", show_default=False)]
+_Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a query file, such as generation/read.", show_default=False)
+]
 
 
-def list_(as_json: Annotated[bool, typer.Option("--json", help="All that the headers say, as JSON.")] = False) -> None:  # noqa: FBT002  typer's
-    """List the queries: name, purpose, parameters."""
+def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the complete headers as JSON.")] = False) -> None:  # noqa: FBT002  an option
+    """List the query files with their purpose and parameters."""
+    from ..engine.queries import load
+    from .explain import header
+
     files = load().values()
     if as_json:
-        typer.echo(json.dumps([explanations.described(each) for each in files], indent=2))
+        typer.echo(json.dumps([header(file) for file in files], indent=2))
         return
-    for each in files:
-        typer.echo(each.name)
-        listed = ", ".join(f"{parameter.name} {parameter.type}" for parameter in each.parameters) or "no parameters"
-        for text in (each.purpose, listed):
+    for file in files:
+        typer.echo(file.name)
+        parameters = ", ".join(f"{parameter.name} {parameter.type}" for parameter in file.parameters)
+        for text in (file.purpose, parameters or "no parameters"):
             typer.echo(textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    "))
         typer.echo()
 
 
 def show(name: _Name) -> None:
-    """Print a query file, which psql runs as it stands."""
-    typer.echo(explanations.named(name).path.read_text(encoding="utf-8"), nl=False)
+    """Print a query file. psql runs it unchanged."""
+    from .explain import find_query
+
+    typer.echo(find_query(name).path.read_text(encoding="utf-8"), nl=False)
 
 
 def explain(
-    name: Annotated[str, typer.Argument(help="Such as generation/read.", show_default=False)],
+    name: _Name,
     *,
     parameters: Annotated[
         list[str] | None,
-        typer.Option("-p", metavar="KEY=VALUE", help="A parameter as text, as psql's -v takes it. Once for each."),
+        typer.Option(
+            "-p", metavar="KEY=VALUE", help="Parameter as text, as for psql -v. Repeat it for each parameter."
+        ),
     ] = None,
-    analyze: Annotated[bool, typer.Option("--analyze", help="Run it, for times and rows, and roll it back.")] = False,
+    analyze: Annotated[
+        bool, typer.Option("--analyze", help="Execute the query, show times and row counts, and roll it back.")
+    ] = False,
     timeout_s: Annotated[
-        int, typer.Option("--timeout", metavar="SECONDS", min=0, max=86400, help="For each statement; 0: none.")
+        int, typer.Option("--timeout", metavar="SECONDS", min=0, max=86400, help="Statement timeout; 0 disables it.")
     ] = 60,
     dsn: Dsn = None,
 ) -> None:
-    """Print the plan that a server makes for a query file, after the files that have to run before it.
+    """Print the plan of a query file.
 
-    All happens in a transaction that is rolled back; with --analyze a sequence may skip a number all the same.
+    First runs the files that must run before it, in the same transaction, and rolls everything back. With --analyze, a
+    sequence may still skip a number.
     """
-    conninfo = checked(dsn)
-    options = f"{conninfo_to_dict(conninfo).get('options', '')} -c statement_timeout={timeout_s}s"
-    _print_plan(make_conninfo(conninfo, options=options.strip()), name, parameters or [], analyze=analyze)
+    conninfo = require_dsn(dsn)
 
+    from ..engine.conninfo import with_settings
+    from ..errors import InvalidInput
+    from .explain import find_query, plan
 
-def _print_plan(conninfo: str, name: str, given: list[str], *, analyze: bool) -> None:
-    """Print the plan that a server makes for a query."""
     values = {}
-    for each in given:
-        key, equals, value = each.partition("=")
+    for parameter in parameters or []:
+        key, equals, value = parameter.partition("=")
         if not equals:
-            raise InvalidInput(f"-p takes key=value, not {each!r}")
+            raise InvalidInput(f"-p takes KEY=VALUE, got {parameter!r}")
         values[key] = value
-    asked = explanations.named(name)
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        for line in explanations.plan(connection, asked, values, analyze=analyze):
+    file = find_query(name)
+    with psycopg.connect(
+        with_settings(conninfo, {"statement_timeout": f"{timeout_s}s"}), autocommit=True
+    ) as connection:
+        for line in plan(connection, file, values, analyze=analyze):
             typer.echo(line)

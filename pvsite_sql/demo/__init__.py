@@ -1,4 +1,4 @@
-"""The demonstration: what the package does, with measured readings, in a database of its own."""
+"""Demonstrates the package with measured readings in a temporary database."""
 
 from .program import run, sample
 

@@ -1,4 +1,4 @@
-"""The database of the demonstration: its own, and gone when it ends, however it ends."""
+"""The temporary database of the demonstration. It is dropped however the demonstration ends."""
 
 from __future__ import annotations
 
@@ -26,55 +26,55 @@ _NAME = "pvsite_demo"
 
 @dataclass(frozen=True)
 class Database:
-    """A database of the demo's own."""
+    """A temporary database."""
 
     title: str
     dsn: str
-    shown_dsn: str  # without the password of a server that is not the demo's
-    psql: str  # the shell line that opens it
+    shown_dsn: str  # without password
+    psql: str  # the shell command that opens it
 
 
 @contextmanager
 def database(dsn: str | None) -> Iterator[Database]:
-    """A database for the time of the context: of a server of its own, else a new one beside that of `dsn`.
+    """Create a database on the server of `dsn`, or on a temporary server, and drop it when the block ends.
 
     Raises:
-        PvsiteSqlError: a database cannot be made there, or not be dropped again.
+        PvsiteSqlError: the database could not be created or dropped.
     """
     if dsn is None:
-        with server() as running:
-            title = f"PostgreSQL {running.version}, started for this demo"
-            own = running.create_database(_NAME)
-            yield Database(title, own, own, running.psql(_NAME))
+        with server() as temporary:
+            title = f"PostgreSQL {temporary.version}, started for this demo"
+            new_dsn = temporary.create_database(_NAME)
+            yield Database(title, new_dsn, new_dsn, temporary.psql(_NAME))
         return
     name = f"{_NAME}_{secrets.token_hex(4)}"
-    own = make_conninfo(dsn, dbname=name)
-    public: dict[str, Any] = {key: value for key, value in conninfo_to_dict(own).items() if "password" not in key}
-    shown = make_conninfo(**public)
+    new_dsn = make_conninfo(dsn, dbname=name)
+    public: dict[str, Any] = {key: value for key, value in conninfo_to_dict(new_dsn).items() if "password" not in key}
+    shown_dsn = make_conninfo(**public)
 
     def drop() -> None:
-        with _undisturbed():
+        with _ignored_signals():
             atexit.unregister(drop)
             _drop_database(dsn, name)
 
     with ExitStack() as stack:
-        atexit.register(drop)  # for a second Ctrl-C that comes just before drop shuts its ears
+        atexit.register(drop)  # in case a second Ctrl-C arrives just before `drop` ignores it
         stack.callback(drop)
         try:
-            version = _administer(dsn, "CREATE DATABASE {} TEMPLATE template0", name)
+            version = _execute(dsn, "CREATE DATABASE {} TEMPLATE template0", name)
         except psycopg.Error as error:
             stack.pop_all()
             atexit.unregister(drop)
             raise PvsiteSqlError(
-                "The demo writes into no database that there is (and without a DSN starts a server of its own), "
-                f"and a new one cannot be made there: {_one_line(error)}"
+                f"The demo could not create a database on this server: {_one_line(error)}. "
+                "Without a DSN it starts a temporary server."
             ) from error
         title = f"PostgreSQL {version}, in the new database {name}"
-        yield Database(title, own, shown, shlex.join(["psql", shown]))
+        yield Database(title, new_dsn, shown_dsn, shlex.join(["psql", shown_dsn]))
 
 
-def _administer(dsn: str, statement: str, name: str) -> str:
-    """Make or drop a database; returns the server's version. Its name can be no parameter, so no query file does it."""
+def _execute(dsn: str, statement: str, name: str) -> str:
+    """Create or drop a database, and return the server version. A name cannot be a parameter of a query file."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
         return connection.info.parameter_status("server_version") or "of an unknown version"
@@ -82,9 +82,9 @@ def _administer(dsn: str, statement: str, name: str) -> str:
 
 def _drop_database(dsn: str, name: str) -> None:
     try:
-        _administer(dsn, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+        _execute(dsn, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
     except psycopg.Error as error:
-        raise PvsiteSqlError(f"The database {name} is left behind: {_one_line(error)}") from error
+        raise PvsiteSqlError(f"The demo could not drop the database {name}: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:
@@ -92,8 +92,8 @@ def _one_line(error: Exception) -> str:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Be deaf to Ctrl-C and its like; only the main thread can be, and only it hears them."""
+def _ignored_signals() -> Iterator[None]:
+    """Ignore SIGINT, SIGTERM and SIGHUP. Only the main thread receives them, and only it can ignore them."""
     main = threading.current_thread() is threading.main_thread()
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if main and hasattr(signal, name)]
     before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]

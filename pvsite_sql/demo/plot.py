@@ -1,4 +1,4 @@
-"""The picture of the demonstration: a week of generation, two days of forecasts, and how far they were off."""
+"""Draws the picture of the demonstration: a week of generation, two days of forecasts, and forecast errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOON = 12
 
 @dataclass(frozen=True)
 class Line:
-    """Mean power in kW over quarters of an hour, by their starts (aware)."""
+    """A line of the picture. `power_kw` is the mean power of quarter hours, by their start (aware)."""
 
     label: str
     color: str
@@ -38,13 +38,13 @@ def draw(
     """Draw the three panels as a PNG.
 
     Args:
-        week: the generation of each site, over whole days.
-        days: the generation of one site, and then its forecasts, over whole days of that week.
-        errors: that site's, as `repo.forecasts.error_by_horizon` returns them.
-        capacity_kw: that site's, to which the errors are a share.
-        zone: whose local time is drawn.
+        week: the generation of each site, for whole days.
+        days: the generation of one site, followed by its forecasts, for whole days of that week.
+        errors: the forecast errors of that site, from `repo.forecasts.error_by_horizon`.
+        capacity_kw: the capacity of that site.
+        zone: the time zone of the axes.
     """
-    from matplotlib.figure import Figure  # noqa: PLC0415  slow to import, and an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415  an extra, and slow to import
 
     figure = Figure(figsize=(11, 10.5), dpi=120)
     figure.set_layout_engine("constrained", hspace=0.06)
@@ -70,7 +70,7 @@ def _draw_week(axes: Axes, lines: Sequence[Line], compared: pd.Series[float], zo
     shown = _ticks(_days(compared, zone), "D")
     axes.axvspan(shown[0], shown[-1], color="#eeeeee", zorder=0)
     axes.set_ylabel("Power (kW)")
-    _finish(axes, f"A week of generation of {len(lines)} sites; grey: the days below")
+    _finish(axes, f"A week of generation of {len(lines)} sites (grey: the days below)")
 
 
 def _draw_days(axes: Axes, lines: Sequence[Line], zone: tzinfo) -> None:
@@ -103,16 +103,16 @@ def _draw_errors(axes: Axes, errors: pd.DataFrame, capacity_kw: float) -> None:
     axes.set_ylim(0, 1.25 * errors["mae_kw"].max())
     axes.set_xticks(range(0, hours[-1] + 1, 6))
     axes.axvline(24, color="#999999", lw=1, ls=":")
-    for middle, text in ((12, "repeats the day before"), (36, "repeats the day before that")):
+    for middle, text in ((12, "repeats the day before"), (36, "repeats two days before")):
         axes.text(middle, 0.06, text, transform=axes.get_xaxis_transform(), ha="center", color="#555555")
-    axes.set_xlabel("Horizon: how long before the quarter hour they were made (hours)")
+    axes.set_xlabel("Horizon (hours)")
     axes.set_ylabel("Mean absolute error (kW)")
     percent = _PERCENT / capacity_kw
     share = axes.secondary_yaxis(
         "right", functions=(lambda kw: np.multiply(kw, percent), lambda share: np.divide(share, percent))
     )
     share.set_ylabel("% of capacity")
-    _finish(axes, "How far the forecasts of this site were off, over two weeks, days and nights")
+    _finish(axes, "Forecast errors of this site over two weeks, days and nights")
 
 
 def _finish(axes: Axes, title: str) -> None:
@@ -125,7 +125,7 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _local(power_kw: pd.Series[float], zone: tzinfo) -> npt.NDArray[Any]:
-    """The starts as a clock of that zone shows them."""
+    """Return the starts as naive local times."""
     return pd.DatetimeIndex(power_kw.index).tz_convert(zone).tz_localize(None).to_numpy()
 
 
@@ -134,7 +134,7 @@ def _days(power_kw: pd.Series[float], zone: tzinfo) -> list[date]:
 
 
 def _ticks(days: Sequence[date], every: str) -> npt.NDArray[Any]:
-    """Local times from the first day's midnight to the one after the last."""
+    """Return local times from midnight of the first day to midnight after the last day."""
     return pd.date_range(days[0], days[-1] + timedelta(days=1), freq=every).to_numpy()
 
 

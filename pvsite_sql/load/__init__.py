@@ -1,4 +1,4 @@
-"""Files of readings, stored: CSV and Parquet."""
+"""Loads readings from CSV and Parquet files."""
 
 from .layout import Layout
 from .readings import LoadResult, Progress, load

@@ -1,4 +1,4 @@
-"""Raw cells of files as columns of a frame of readings, with a reason for each cell that is none."""
+"""Parses raw cells of files into frames of readings, with a reason for each invalid cell."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..errors import InvalidInput
 from .files import Cells
 from .layout import Layout
 
-__all__ = ["Reader"]
+__all__ = ["CellParser"]
 
-Reasons = dict[int, str]  # by the position of the row
+_Reasons = dict[int, str]  # by row position
 
 _TIME_WITH_OFFSET = re.compile(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$")
-_SHORTEST_DATE = len("2024-06-01")  # shorter ones would be a year or a month
-_ALWAYS_CHANGING = ("now", "today")  # which pandas takes for times
-# what lies outside is refused later, in any zone
-_IN_CALENDAR = (
+_MIN_DATE_LENGTH = len("2024-06-01")  # a shorter text would be a year or a month
+_RELATIVE_TIMES = ("now", "today")  # pandas accepts them as times
+# times outside are rejected later, whatever the zone
+_LOCALIZABLE = (
     pd.Timestamp("1900-01-01", tz="UTC"),
     pd.Timestamp("2200-01-01", tz="UTC"),
 )
@@ -32,22 +32,22 @@ _IN_CALENDAR = (
 _KW = {"W": 1 / 1000, "kW": 1, "MW": 1000}
 _DECIMAL_COMMA = str.maketrans({",": ".", ".": "?"})
 _NO_VALUE = "no value"
-_SHOWN = 60
+_MAX_TEXT_LENGTH = 60
 
 
-class Reader:
-    """Makes the cells of one file, batch after batch, into readings."""
+class CellParser:
+    """Parses the cells of one file, batch by batch."""
 
-    def __init__(self, layout: Layout, known_sites: Callable[[Iterable[UUID]], set[UUID]]) -> None:
-        """Take what the file's columns are, and what tells which of some sites exist."""
+    def __init__(self, layout: Layout, existing_sites: Callable[[Iterable[UUID]], set[UUID]]) -> None:
+        """Set the layout of the file, and a function that returns which of the given sites exist."""
         self._layout = layout
-        self._known_sites = known_sites
+        self._existing_sites = existing_sites
         self._sites: dict[str, UUID] = {}
-        self._shown: dict[str, set[object]] = {"start_utc": set(), "end_utc": set()}
+        self._seen_times: dict[str, set[object]] = {"start_utc": set(), "end_utc": set()}
 
     def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
-        """What `generation.insert` takes, and the positions of the rows that lack a column: which one, and why."""
-        reasons: dict[str, Reasons] = {}
+        """Return a frame for `generation.insert`, and a column and a reason for each invalid row, by position."""
+        reasons: dict[str, _Reasons] = {}
         frame: dict[str, Any] = {}
         if self._layout.site_uuid is None:
             frame["site_uuid"], reasons["site_uuid"] = self._site_column(cells["site_uuid"])
@@ -55,111 +55,113 @@ class Reader:
             frame["site_uuid"] = _categorical(np.zeros(rows, int), [self._layout.site_uuid])
         for key in ("start_utc", "end_utc"):
             if key in cells:
-                frame[key], reasons[key] = self._times(cells[key], frame["site_uuid"], self._shown[key])
+                frame[key], reasons[key] = self._times(cells[key], frame["site_uuid"], self._seen_times[key])
         frame["power_kw"], reasons["power_kw"] = self._powers(cells["power_kw"])
         first: dict[int, tuple[str, str]] = {}
-        for key, of_column in reasons.items():
-            for row, reason in of_column.items():
+        for key, column_reasons in reasons.items():
+            for row, reason in column_reasons.items():
                 first.setdefault(row, (key, reason))
         return pd.DataFrame(frame), first
 
-    def _site_column(self, cells: Cells) -> tuple[pd.Categorical, Reasons]:
-        codes, uniques = _factorized(cells)
-        found, bad = dict.fromkeys(range(len(uniques))), {-1: _NO_VALUE}
+    def _site_column(self, cells: Cells) -> tuple[pd.Categorical, _Reasons]:
+        codes, uniques = _factorize(cells)
+        sites, reasons = dict.fromkeys(range(len(uniques))), {-1: _NO_VALUE}
         for code, cell in enumerate(uniques.tolist()):
             text = cell.strip() if isinstance(cell, str) else cell
             if text in self._sites:
-                found[code] = self._sites[text]
+                sites[code] = self._sites[text]
             elif text == "":
-                bad[code] = _NO_VALUE
+                reasons[code] = _NO_VALUE
             else:
                 try:
-                    found[code] = as_uuid(text, "")
+                    sites[code] = as_uuid(text, "")
                 except InvalidInput as error:
-                    bad[code] = error.reason
-        new = {site for code, site in found.items() if site is not None} - set(self._sites.values())
-        missing = new - self._known_sites(new) if new else set()
-        for code, site in found.items():
+                    reasons[code] = error.reason
+        new = {site for site in sites.values() if site is not None} - set(self._sites.values())
+        missing = new - self._existing_sites(new) if new else set()
+        for code, site in sites.items():
             if site in missing:
-                bad[code] = "no site has this uuid"
+                reasons[code] = "no site has this uuid"
             elif site is not None:
                 self._sites[uniques[code].strip()] = site
-        distinct = {
-            site: n for n, site in enumerate(dict.fromkeys(each for each in found.values() if each is not None))
-        }
-        places = np.array([*(distinct.get(site, -1) for site in found.values()), -1])
-        return _categorical(places[codes], list(distinct)), _by_row(codes, bad)
+        categories = list(dict.fromkeys(site for site in sites.values() if site is not None))
+        category_codes = {site: code for code, site in enumerate(categories)}
+        new_codes = np.array([*(category_codes.get(site, -1) for site in sites.values()), -1])
+        return _categorical(new_codes[codes], categories), _by_row(codes, reasons)
 
-    def _times(self, cells: Cells, sites: pd.Categorical, shown: set[object]) -> tuple[Any, Reasons]:
-        bad: Reasons = {}
+    def _times(self, cells: Cells, sites: pd.Categorical, seen: set[object]) -> tuple[Any, _Reasons]:
+        reasons: _Reasons = {}
         if not isinstance(cells, pd.Series):
-            codes, uniques = _factorized(cells)
-            moments, naive, bad = self._parsed([cell.strip() for cell in uniques.tolist()])
+            codes, uniques = _factorize(cells)
+            times_utc, naive, reasons = self._parse([cell.strip() for cell in uniques.tolist()])
         elif pd.api.types.is_datetime64_any_dtype(cells.dtype):
-            codes, uniques = _factorized(cells)
-            moments = pd.DatetimeIndex(uniques)
-            naive = np.full(len(moments), moments.tz is None)
-            moments = moments.tz_localize("UTC") if moments.tz is None else moments.tz_convert("UTC")
+            codes, uniques = _factorize(cells)
+            times_utc = pd.DatetimeIndex(uniques)
+            naive = np.full(len(times_utc), times_utc.tz is None)
+            times_utc = times_utc.tz_localize("UTC") if times_utc.tz is None else times_utc.tz_convert("UTC")
         else:
-            return cells, {}  # refused as a whole, later
+            return cells, {}  # the frame is rejected later
         zone = self._layout.timezone
-        later, twice = moments, np.zeros(len(moments), bool)
+        later, ambiguous = times_utc, np.zeros(len(times_utc), bool)
         if zone != "UTC" and naive.any():
-            later = self._localized(moments, naive, first=False)
-            moments = self._localized(moments, naive, first=True)
-            twice = np.asarray(moments.notna() & (moments != later))
-            gone = np.flatnonzero(moments.isna()).tolist()
-            bad = {code: _refused(f"a time that clocks in {zone} pass over", str(uniques[code])) for code in gone} | bad
+            later = self._localize(times_utc, naive, first=False)
+            times_utc = self._localize(times_utc, naive, first=True)
+            ambiguous = np.asarray(times_utc.notna() & (times_utc != later))
+            nonexistent = np.flatnonzero(times_utc.isna()).tolist()
+            reasons = {
+                code: _reason(f"a nonexistent time in {zone}", str(uniques[code])) for code in nonexistent
+            } | reasons
             if self._layout.ambiguous == "error":
-                for code in np.flatnonzero(twice).tolist():
-                    bad[code] = _refused(f"a time that clocks in {zone} show twice", str(uniques[code]))
-        times = _taken(later if self._layout.ambiguous == "later" else moments, codes)
-        if self._layout.ambiguous == "order" and twice.any():
-            second = np.zeros(len(times), bool)
-            for row in np.flatnonzero(twice[codes] & (codes >= 0)).tolist():
+                for code in np.flatnonzero(ambiguous).tolist():
+                    reasons[code] = _reason(f"an ambiguous time in {zone}", str(uniques[code]))
+        times = _take(later if self._layout.ambiguous == "later" else times_utc, codes)
+        if self._layout.ambiguous == "order" and ambiguous.any():
+            repeated = np.zeros(len(times), bool)
+            for row in np.flatnonzero(ambiguous[codes] & (codes >= 0)).tolist():
                 key = (sites[row], times[row])
-                second[row] = key in shown
-                shown.add(key)
-            times = times.where(~second, _taken(later, codes))
-        return times, _by_row(codes, bad)
+                repeated[row] = key in seen
+                seen.add(key)
+            times = times.where(~repeated, _take(later, codes))
+        return times, _by_row(codes, reasons)
 
-    def _parsed(self, texts: list[str]) -> tuple[pd.DatetimeIndex, Array, Reasons]:
-        """Each text as if it were in UTC where it has no offset; which these are; and those that are no times."""
-        given = self._layout.time_format
-        moments = pd.to_datetime(np.array(texts, object), format=given or "ISO8601", utc=True, errors="coerce")
-        moments = pd.DatetimeIndex(moments)
-        shortest = 1 if given else _SHORTEST_DATE
-        odd = np.array([len(text) < shortest or text in _ALWAYS_CHANGING for text in texts], bool)
-        odd |= np.asarray(moments.isna())
-        bad = {code: _refused("not a time", texts[code]) for code in np.flatnonzero(odd).tolist()}
-        if given:
-            naive = np.full(len(texts), "%z" not in given.lower())
+    def _parse(self, texts: list[str]) -> tuple[pd.DatetimeIndex, Array, _Reasons]:
+        """Return the times, those without an offset as UTC; which have no offset; and reasons for invalid texts."""
+        time_format = self._layout.time_format
+        times_utc = pd.DatetimeIndex(
+            pd.to_datetime(np.array(texts, object), format=time_format or "ISO8601", utc=True, errors="coerce")
+        )
+        min_length = 1 if time_format else _MIN_DATE_LENGTH
+        invalid = np.array([len(text) < min_length or text in _RELATIVE_TIMES for text in texts], bool)
+        invalid |= np.asarray(times_utc.isna())
+        reasons = {code: _reason("not a time", texts[code]) for code in np.flatnonzero(invalid).tolist()}
+        if time_format:
+            naive = np.full(len(texts), "%z" not in time_format.lower())
         elif self._layout.timezone == "UTC":
             naive = np.zeros(len(texts), bool)
         else:
             naive = np.array([_TIME_WITH_OFFSET.search(text) is None for text in texts], bool)
-        return moments, naive, bad
+        return times_utc, naive, reasons
 
-    def _localized(self, moments: pd.DatetimeIndex, naive: Array, *, first: bool) -> pd.DatetimeIndex:
-        """The naive ones in the layout's zone, at the first or the second of two times that look the same there."""
-        local = naive & np.asarray((moments > _IN_CALENDAR[0]) & (moments < _IN_CALENDAR[1]))
-        wall = moments[local].tz_localize(None)
+    def _localize(self, times_utc: pd.DatetimeIndex, naive: Array, *, first: bool) -> pd.DatetimeIndex:
+        """Convert the naive times from the layout's zone; an ambiguous one to the first or the second time."""
+        local = naive & np.asarray((times_utc > _LOCALIZABLE[0]) & (times_utc < _LOCALIZABLE[1]))
+        wall = times_utc[local].tz_localize(None)
         aware = wall.tz_localize(self._layout.timezone, ambiguous=np.full(len(wall), first), nonexistent="NaT")
-        localized = pd.Series(moments)
+        localized = pd.Series(times_utc)
         localized[local] = aware.tz_convert("UTC")
         return pd.DatetimeIndex(localized)
 
-    def _powers(self, cells: Cells) -> tuple[Any, Reasons]:
+    def _powers(self, cells: Cells) -> tuple[Any, _Reasons]:
         factor = _KW[self._layout.unit]
         if isinstance(cells, pd.Series):
             if factor == 1 or not pd.api.types.is_numeric_dtype(cells.dtype):
                 return cells, {}
-            return _scaled(cells.to_numpy("f8", na_value=np.nan), factor), {}
+            return _scale(cells.to_numpy("f8", na_value=np.nan), factor), {}
         texts = [cell.translate(_DECIMAL_COMMA) for cell in cells] if self._layout.decimal == "," else cells
-        bad: Reasons = {}
-        together = "".join(texts)
+        reasons: _Reasons = {}
+        joined = "".join(texts)
         try:
-            if "_" in together or not together.isascii():  # which Python takes in numbers
+            if "_" in joined or not joined.isascii():  # float() accepts both
                 raise ValueError
             values = np.fromiter(map(float, texts), "f8", len(texts))
         except ValueError:
@@ -170,34 +172,34 @@ class Reader:
                         raise ValueError
                     values[row] = float(text)
                 except ValueError:
-                    bad[row] = _refused("not a number", cells[row]) if text.strip() else _NO_VALUE
-        return _scaled(values, factor), bad
+                    reasons[row] = _reason("not a number", cells[row]) if text.strip() else _NO_VALUE
+        return _scale(values, factor), reasons
 
 
-def _scaled(values: Array, factor: float) -> Array:
-    with np.errstate(over="ignore"):  # refused later as infinite
-        scaled: Array = values / 1000 if factor < 1 else values * factor  # watts / 1000 is exact to the last digit
+def _scale(values: Array, factor: float) -> Array:
+    with np.errstate(over="ignore"):  # infinite values are rejected later
+        scaled: Array = values / 1000 if factor < 1 else values * factor  # exact to the last digit, unlike * 0.001
     return scaled
 
 
-def _factorized(cells: Cells) -> tuple[Array, Any]:
+def _factorize(cells: Cells) -> tuple[Array, Any]:
     return pd.factorize(cells if isinstance(cells, pd.Series) else np.array(cells, object))
 
 
-def _taken(moments: pd.DatetimeIndex, codes: Array) -> pd.DatetimeIndex:
-    missing = pd.DatetimeIndex([pd.NaT], dtype=moments.dtype)
-    return pd.DatetimeIndex(moments.append(missing)[codes])  # -1 is the last one
+def _take(times_utc: pd.DatetimeIndex, codes: Array) -> pd.DatetimeIndex:
+    missing = pd.DatetimeIndex([pd.NaT], dtype=times_utc.dtype)
+    return pd.DatetimeIndex(times_utc.append(missing)[codes])  # code -1 selects the last one, NaT
 
 
 def _categorical(codes: Array, sites: list[UUID]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, pd.Index(sites, dtype=object))
 
 
-def _by_row(codes: Array, bad: Mapping[int, str]) -> Reasons:
-    rows = np.flatnonzero(np.isin(codes, list(bad)))
-    return {row: bad[code] for row, code in zip(rows.tolist(), codes[rows].tolist(), strict=True)}
+def _by_row(codes: Array, reasons: Mapping[int, str]) -> _Reasons:
+    rows = np.flatnonzero(np.isin(codes, list(reasons)))
+    return {row: reasons[code] for row, code in zip(rows.tolist(), codes[rows].tolist(), strict=True)}
 
 
-def _refused(reason: str, text: str) -> str:
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return f"{reason}: {shown!r}" if text else _NO_VALUE
+def _reason(reason: str, text: str) -> str:
+    shortened = text if len(text) <= _MAX_TEXT_LENGTH else f"{text[:_MAX_TEXT_LENGTH]}..."
+    return f"{reason}: {shortened!r}" if text else _NO_VALUE

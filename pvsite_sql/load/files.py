@@ -1,4 +1,4 @@
-"""Files of readings, CSV or Parquet, as batches of raw cells that know the lines they stand in."""
+"""Reads CSV and Parquet files in batches of raw cells with their line numbers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from ..engine.rows import collector_paused
 from ..errors import InvalidInput, PvsiteSqlError
 from .layout import Layout
 
-__all__ = ["Batch", "Cells", "batches", "found", "shown_name", "size_of"]
+__all__ = ["Batch", "Cells", "batches", "display_name", "expand", "file_size"]
 
-Cells = Union[Sequence[str], "pd.Series[Any]"]  # texts, "" where there is none; or a column that has a type
+Cells = Union[Sequence[str], "pd.Series[Any]"]  # texts, "" for a missing one; or a typed column
 
 STANDARD_INPUT = "-"
 _BATCH_ROWS = _BATCH_LINES = 100_000
-_ENDINGS = (".csv", ".csv.gz", ".parquet")
+_EXTENSIONS = (".csv", ".csv.gz", ".parquet")
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _PARQUET_BUFFER = 1 << 20
 _UUID_BYTES = 16
@@ -41,207 +41,209 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 @dataclass(frozen=True)
 class Batch:
-    """Some neighbouring rows of a file.
+    """Consecutive rows of a file.
 
     Attributes:
-        columns: the columns' names in the file, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
-        cells: what stands in them, by the same keys.
-        numbers: the line of the file that each row begins in (CSV), or the number of the row; both from 1.
-        numbered: which of the two.
-        unreadable: lines that are no row, with the reason.
-        bytes_read: how much of the file was read so far, as its size counts it.
+        columns: the names of the columns in the file, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
+        cells: the cells of these columns, by the same keys.
+        numbers: for each row, the line where it starts (CSV) or its row number (Parquet), from 1.
+        number_kind: "line" or "row".
+        bytes_read: how many bytes of the file were read so far; of a gzipped file, compressed bytes.
+        unreadable: line numbers of invalid lines, with the reason.
     """
 
     columns: Mapping[str, str]
     cells: Mapping[str, Cells]
     numbers: Array
-    numbered: Literal["line", "row"]
+    number_kind: Literal["line", "row"]
     bytes_read: int
     unreadable: Sequence[tuple[int, str]] = field(default=())
 
 
-def found(files: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The names of files, those in folders by name, without hidden ones.
+def expand(files: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Return the file names, with each folder replaced by its files, sorted by name, except hidden ones.
 
     Raises:
-        InvalidInput: there is no such file, or none in a folder.
+        InvalidInput: a file does not exist, or a folder contains no files.
     """
     names: list[str] = []
     for name in (os.fspath(file) for file in files):
         if name != STANDARD_INPUT and Path(name).is_dir():
-            shown = (path for path in Path(name).iterdir() if not path.name.startswith("."))
-            inside = sorted(str(path) for path in shown if path.name.lower().endswith(_ENDINGS))
+            visible = (path for path in Path(name).iterdir() if not path.name.startswith("."))
+            inside = sorted(str(path) for path in visible if path.name.lower().endswith(_EXTENSIONS))
             if not inside:
-                raise InvalidInput(f"{name} has no files that end with {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}")
+                extensions = f"{', '.join(_EXTENSIONS[:-1])} or {_EXTENSIONS[-1]}"
+                raise InvalidInput(f"{name} contains no files that end with {extensions}")
             names += inside
         elif name == STANDARD_INPUT or Path(name).exists():
             names.append(name)
         else:
-            raise InvalidInput(f"there is no file {name}")
+            raise InvalidInput(f"no such file: {name}")
     return names
 
 
-def size_of(file: str) -> int | None:
-    """The size in bytes of a file; None: it has none, as a pipe."""
+def file_size(file: str) -> int | None:
+    """Return the size of a file in bytes; None if it has none, such as a pipe."""
     status = os.fstat(0) if file == STANDARD_INPUT else Path(file).stat()
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def batches(file: str, layout: Layout) -> Iterator[Batch]:
-    """The rows of a CSV file, perhaps compressed by gzip, or of a Parquet file; its first bytes tell which.
+    """Yield the rows of a CSV, gzipped CSV or Parquet file. Its first bytes determine the format.
 
     Args:
-        file: its path; `-` is standard input.
-        layout: what its columns are.
+        file: the path; `-` is standard input.
+        layout: the columns and formats of the file.
 
     Raises:
-        InvalidInput: it is none of these, or lacks a column; or a line cannot be told from the next one.
-        PvsiteSqlError: it cannot be read.
+        InvalidInput: the format is invalid, or a column is missing.
+        PvsiteSqlError: the file cannot be read.
     """
-    shown = shown_name(file)
+    name = display_name(file)
     with ExitStack() as stack:
         try:
             opened = open(0, "rb", closefd=False) if file == STANDARD_INPUT else open(file, "rb")  # noqa: PTH123, SIM115
             stream = stack.enter_context(opened)
             magic = stream.peek(4)[:4]
             if magic == _PARQUET:
-                yield from _of_parquet(file, layout)
+                yield from _parquet_batches(file, layout)
             elif magic.startswith(_GZIP):
                 unzipped: Any = stack.enter_context(gzip.open(stream))
-                yield from _of_csv(stack.enter_context(_text(unzipped, layout)), stream, shown, layout)
+                yield from _csv_batches(stack.enter_context(_text(unzipped, layout)), stream, name, layout)
             else:
-                yield from _of_csv(stack.enter_context(_text(stream, layout)), stream, shown, layout)
+                yield from _csv_batches(stack.enter_context(_text(stream, layout)), stream, name, layout)
         except (OSError, EOFError, zlib.error) as error:
-            raise PvsiteSqlError(f"{shown} cannot be read: {error}") from error
+            raise PvsiteSqlError(f"{name} cannot be read: {error}") from error
         except UnicodeError as error:
-            raise InvalidInput(f"{shown} is not in the encoding {layout.encoding}: {error}") from None
+            raise InvalidInput(f"{name} is not encoded in {layout.encoding}: {error}") from None
 
 
-def shown_name(file: str) -> str:
-    """The name of a file in messages."""
+def display_name(file: str) -> str:
+    """Return the name of a file for messages."""
     return "standard input" if file == STANDARD_INPUT else file
 
 
 def _text(stream: IO[bytes], layout: Layout) -> IO[str]:
-    """Its text, with the ends of lines as they are."""
+    """Return a text stream that does not translate line ends."""
     if codecs.lookup(layout.encoding).name != "utf-8":
         return io.TextIOWrapper(stream, layout.encoding, newline="")
-    # bytes that are no UTF-8 only matter in a cell that is asked for, and are rejected as they are
+    # invalid UTF-8 matters only in the columns to read; rejected rows keep the original bytes
     return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _of_csv(text: IO[str], raw: io.BufferedReader, file: str, layout: Layout) -> Iterator[Batch]:
+def _csv_batches(text: IO[str], raw: io.BufferedReader, file: str, layout: Layout) -> Iterator[Batch]:
     reader = csv.reader(text, delimiter=layout.separator, strict=True)
     header: list[str] = []
     try:
         while not any(header):
             header = [name.strip() for name in next(reader)]
     except StopIteration:
-        raise InvalidInput(f"{file} is empty: a header is wanted") from None
+        raise InvalidInput(f"{file} is empty: a header line is required") from None
     except csv.Error as error:
-        raise InvalidInput(f"{file} has no header that can be read: {error}") from None
+        raise InvalidInput(f"{file} has an invalid header: {error}") from None
     if any("\0" in name for name in header):
-        raise InvalidInput(f"{file} is neither CSV, be it compressed by gzip, nor Parquet")
-    columns = layout.chosen(header, file)
-    places = {key: header.index(name) for key, name in columns.items()}
-    before = reader.line_num
+        raise InvalidInput(f"{file} is not a CSV, gzipped CSV or Parquet file")
+    columns = layout.select_columns(header, file)
+    positions = {key: header.index(name) for key, name in columns.items()}
+    lines_before = reader.line_num
     while lines := list(islice(text, _BATCH_LINES)):
-        numbers: Array = np.arange(before + 1, before + 1 + len(lines))
+        numbers: Array = np.arange(lines_before + 1, lines_before + 1 + len(lines))
         unreadable: list[tuple[int, str]] = []
         if (fields := _plain_fields(lines, layout.separator, len(header))) is not None:
-            cells = {key: fields[place :: len(header)] for key, place in places.items()}
-            before += len(lines)
+            cells = {key: fields[position :: len(header)] for key, position in positions.items()}
+            lines_before += len(lines)
         else:
-            read = csv.reader(chain(lines, text), delimiter=layout.separator, strict=True)
+            batch_reader = csv.reader(chain(lines, text), delimiter=layout.separator, strict=True)
             with collector_paused():
-                rows = _rows(read, len(lines), before, file)
-                numbers = _lines(rows, before)
-                unreadable, whole = _resolve_fold(rows, numbers, len(header), layout.separator)
-                cells = {key: [rows[position][place] for position in whole] for key, place in places.items()}
-            numbers = numbers[whole]
-            before += read.line_num
+                rows = _read_rows(batch_reader, len(lines), lines_before, file)
+                numbers = _line_numbers(rows, lines_before)
+                unreadable, valid = _split_rows(rows, numbers, len(header), layout.separator)
+                cells = {key: [rows[n][position] for n in valid] for key, position in positions.items()}
+            numbers = numbers[valid]
+            lines_before += batch_reader.line_num
         yield Batch(columns, cells, numbers, "line", _position(raw), unreadable)
 
 
 def _plain_fields(lines: list[str], separator: str, width: int) -> list[str] | None:
-    """The fields of all lines in one list, many times faster than a CSV reader; None where it takes one.
+    """Return the fields of all lines in one list, many times faster than a CSV reader.
 
-    That is where something is quoted, a line has not as many fields as the header, or one has nothing in any field.
+    Return None if the lines need a CSV reader: one contains quotes, has a different number of fields than the header,
+    or is blank.
     """
     if set(map(str.count, lines, repeat(separator))) != {width - 1}:
         return None
     text = separator.join(lines)
     if '"' in text:
         return None
-    text = text.replace("\n", "").replace("\r", "")  # they only stand where lines end
+    text = text.replace("\n", "").replace("\r", "")  # they occur only at line ends
     if separator * width in f"{separator}{text}{separator}":
         return None
     return text.split(separator)
 
 
-def _rows(reader: Any, least: int, before: int, file: str) -> list[list[str]]:
-    """The rows of so many lines, and of those after them that the last row goes on in."""
+def _read_rows(reader: Any, line_count: int, lines_before: int, file: str) -> list[list[str]]:
+    """Read rows from at least `line_count` lines; the last row may continue in further lines."""
     rows: list[list[str]] = []
     try:
-        while reader.line_num < least:
-            had = len(rows)
-            rows.extend(islice(reader, least - reader.line_num))
-            if len(rows) == had:
+        while reader.line_num < line_count:
+            count_before = len(rows)
+            rows.extend(islice(reader, line_count - reader.line_num))
+            if len(rows) == count_before:
                 break
     except csv.Error as error:
-        line = before + 1 + sum(map(_height, rows))
-        raise InvalidInput(f"{file}, line {line}: quotes that no row can be made of: {error}") from None
+        line = lines_before + 1 + sum(map(_line_count, rows))
+        raise InvalidInput(f"{file}, line {line}: invalid quotes: {error}") from None
     return rows
 
 
-def _height(row: list[str]) -> int:
+def _line_count(row: list[str]) -> int:
     return 1 + sum(len(_LINE_END.findall(text)) for text in row if "\n" in text or "\r" in text)
 
 
-def _lines(rows: list[list[str]], before: int) -> Array:
-    """The lines that rows begin in."""
-    heights = np.array([_height(row) for row in rows])
-    lines: Array = before + 1 + np.cumsum(heights) - heights
-    return lines
+def _line_numbers(rows: list[list[str]], lines_before: int) -> Array:
+    """Return the line in which each row starts."""
+    counts = np.array([_line_count(row) for row in rows])
+    numbers: Array = lines_before + 1 + np.cumsum(counts) - counts
+    return numbers
 
 
-def _resolve_fold(
+def _split_rows(
     rows: list[list[str]], numbers: Array, width: int, separator: str
 ) -> tuple[list[tuple[int, str]], list[int]]:
-    """The lines with too few or too many fields, and the positions of the other rows; blank ones are neither."""
-    unreadable, whole = [], []
+    """Return the lines with a wrong number of fields, and the positions of the valid rows. Skips blank rows."""
+    unreadable, valid = [], []
     for position, row in enumerate(rows):
         if not any(row) or (len(row) == 1 and not row[0].strip()):
             continue
         if len(row) == width:
-            whole.append(position)
+            valid.append(position)
         else:
             fields = f"{len(row)} field{'s' * (len(row) > 1)}"
-            said = f"{fields} where the header has {width}: {separator.join(row)!r}"
-            unreadable.append((int(numbers[position]), said))
-    return unreadable, whole
+            reason = f"{fields}, but the header has {width}: {separator.join(row)!r}"
+            unreadable.append((int(numbers[position]), reason))
+    return unreadable, valid
 
 
 def _position(raw: io.BufferedReader) -> int:
     try:
         return raw.raw.tell()
-    except OSError:  # of a pipe
+    except OSError:  # a pipe
         return 0
 
 
-def _of_parquet(file: str, layout: Layout) -> Iterator[Batch]:
+def _parquet_batches(file: str, layout: Layout) -> Iterator[Batch]:
     if file == STANDARD_INPUT:
-        raise InvalidInput("standard input takes CSV only: a Parquet file cannot be read from its beginning to its end")
+        raise InvalidInput("standard input must be CSV: a Parquet file cannot be read sequentially")
     try:
-        import pyarrow as pa  # noqa: PLC0415  an extra brings it
+        import pyarrow as pa  # noqa: PLC0415  an extra
         import pyarrow.parquet as pq  # noqa: PLC0415
     except ModuleNotFoundError:
-        raise PvsiteSqlError(f'{file} is read with pyarrow: pip install "pvsite_sql[load]"') from None
+        raise PvsiteSqlError(f'{file}: Parquet files require pyarrow: pip install "pvsite_sql[load]"') from None
     size = Path(file).stat().st_size
     try:
         with pq.ParquetFile(file, buffer_size=_PARQUET_BUFFER) as parquet:
             header = list(parquet.schema_arrow.names)
-            columns = layout.chosen(header, file)
+            columns = layout.select_columns(header, file)
             first, total = 1, max(1, parquet.metadata.num_rows)
             for batch in parquet.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(columns.values()))):
                 cells = {key: _cells(batch.column(name), name, file) for key, name in columns.items()}
@@ -253,7 +255,7 @@ def _of_parquet(file: str, layout: Layout) -> Iterator[Batch]:
 
 
 def _cells(column: Any, name: str, file: str) -> Cells:
-    """Text as text, binary uuids as text, everything else as pandas has it."""
+    """Return text and binary uuids as text, and other columns as pandas series."""
     import pyarrow as pa  # noqa: PLC0415
 
     if isinstance(column, pa.ExtensionArray):
@@ -273,6 +275,6 @@ def _cells(column: Any, name: str, file: str) -> Cells:
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
     elif not any(of(kind) for of in (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp)):
-        raise InvalidInput(f"{file}: the column {name!r} is of type {kind}, which is no text, time or number")
+        raise InvalidInput(f"{file}: column {name!r} has type {kind}, expected text, times or numbers")
     series: pd.Series[Any] = column.to_pandas()
     return series

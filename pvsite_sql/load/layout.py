@@ -1,4 +1,4 @@
-"""How files of readings say what a reading is."""
+"""The layout of files of readings: their columns and formats."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ Ambiguous = Literal["error", "earlier", "later", "order"]
 
 @dataclass(frozen=True)
 class Layout:
-    """How files say what a reading is.
+    """The columns and formats of files of readings.
 
     Attributes:
-        site_uuid: the site of all rows, whose files need no column for it.
-        site_column: the column of the sites' uuids.
-        time_column: the column of the times that readings start at.
-        end_column: that of the times that they end at; None: `end_utc` where a file has it.
-        power_column: None: `power_kw` or `generation_power_kw`.
-        timezone: of the times that have no UTC offset of their own.
-        ambiguous: what a time means that a clock of that zone shows twice. `error`: nothing; `earlier` or `later`: that
-            one; `order`: the earlier one when it comes first for its site in a file, and then the later one.
-        time_format: of times as text, in strptime's terms; None: ISO 8601.
-        unit: of power.
-        separator: between the fields of a CSV file.
-        decimal: the decimal sign of numbers in a CSV file, `.` or `,`.
-        encoding: of a CSV file; a byte order mark is passed over.
+        site_uuid: the site of all rows; None: the files have a site column.
+        site_column: the column with the site uuids.
+        time_column: the column with the start times.
+        end_column: the column with the end times; None: `end_utc`, if a file has it.
+        power_column: the column with the power; None: `power_kw` or `generation_power_kw`.
+        timezone: time zone of times without a UTC offset.
+        ambiguous: how to read a local time that occurs twice because clocks were set back. "error" rejects it;
+            "earlier" and "later" choose one; "order" chooses the later one if the site has the time a second time in
+            the same file, otherwise the earlier one.
+        time_format: strptime format of times that are text; None: ISO 8601.
+        unit: unit of the power.
+        separator: field separator of CSV files.
+        decimal: decimal sign in CSV files, "." or ",".
+        encoding: encoding of CSV files. A byte order mark is ignored.
 
     Raises:
-        InvalidInput: an unknown time zone, format, unit, rule, encoding or sign.
+        InvalidInput: an attribute has an invalid value.
     """
 
     site_uuid: UUID | None = None
@@ -59,36 +60,30 @@ class Layout:
         for name, values in (("unit", get_args(Unit)), ("ambiguous", get_args(Ambiguous)), ("decimal", (".", ","))):
             if getattr(self, name) not in values:
                 raise InvalidInput(
-                    f"{', '.join(values[:-1])} or {values[-1]}, not {getattr(self, name)!r}", column=name
+                    f"must be {', '.join(values[:-1])} or {values[-1]}, got {getattr(self, name)!r}", column=name
                 )
         try:
             ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):  # OSError: the name of a folder of zones
-            raise InvalidInput(f"no time zone such as Europe/London: {self.timezone!r}", column="timezone") from None
+        except (KeyError, ValueError, OSError):  # OSError: the name of a folder of time zones
+            raise InvalidInput(
+                f"unknown time zone {self.timezone!r}; use a name such as Europe/London", column="timezone"
+            ) from None
         try:
             codecs.lookup(self.encoding)
         except LookupError:
-            raise InvalidInput(f"no known encoding: {self.encoding!r}", column="encoding") from None
+            raise InvalidInput(f"unknown encoding {self.encoding!r}", column="encoding") from None
         if self.time_format is not None:
-            self._check_time_format(self.time_format)
+            _check_time_format(self.time_format)
         if len(self.separator) != 1 or self.separator in '"\r\n':
-            raise InvalidInput(f"one character is wanted, not {self.separator!r}", column="separator")
+            raise InvalidInput(f"must be one character, got {self.separator!r}", column="separator")
         if self.separator == self.decimal:
-            raise InvalidInput("the same as the decimal sign", column="separator")
+            raise InvalidInput("must differ from the decimal sign", column="separator")
 
-    def _check_time_format(self, given: str) -> None:
-        try:
-            if "%" not in given:  # to pandas, "mixed" is one, and takes 1.2. for the 2nd of January
-                raise ValueError
-            pd.to_datetime(["-"], format=given, errors="coerce")
-        except ValueError:
-            raise InvalidInput(f"no format such as '%d.%m.%Y %H:%M': {given!r}", column="time_format") from None
-
-    def chosen(self, header: Sequence[str], file: str) -> dict[str, str]:
-        """The columns of a file that are read, by the field of a reading that they hold.
+    def select_columns(self, header: Sequence[str], file: str) -> dict[str, str]:
+        """Return the names of the columns to read, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
 
         Raises:
-            InvalidInput: one is missing, or there twice.
+            InvalidInput: a column is missing or duplicated.
         """
         names = {
             "site_uuid": None if self.site_uuid is not None else self.site_column,
@@ -99,11 +94,24 @@ class Layout:
         if self.power_column is None:
             both = [name for name in ("power_kw", "generation_power_kw") if name in header]
             if len(both) > 1:
-                raise InvalidInput(f"{file} has the columns power_kw and generation_power_kw: name the one that counts")
+                raise InvalidInput(
+                    f"{file} has the columns power_kw and generation_power_kw: choose one as the power column"
+                )
             names["power_kw"] = (both or ["power_kw"])[0]
-        found = {key: name for key, name in names.items() if name is not None}
-        for name in found.values():
+        columns = {key: name for key, name in names.items() if name is not None}
+        for name in columns.values():
             if (count := header.count(name)) != 1:
-                reason = f"{count} columns {name!r}" if count else f"no column {name!r}"
-                raise InvalidInput(f"{file} has {reason}; its header is {', '.join(map(repr, header))}")
-        return found
+                problem = f"{count} columns {name!r}" if count else f"no column {name!r}"
+                raise InvalidInput(f"{file} has {problem}; its header is {', '.join(map(repr, header))}")
+        return columns
+
+
+def _check_time_format(time_format: str) -> None:
+    try:
+        if "%" not in time_format:  # pandas accepts "mixed" as a format, and reads 1.2. as the 2nd of January
+            raise ValueError
+        pd.to_datetime(["-"], format=time_format, errors="coerce")
+    except ValueError:
+        raise InvalidInput(
+            f"invalid format {time_format!r}; use a strptime format such as '%d.%m.%Y %H:%M'", column="time_format"
+        ) from None

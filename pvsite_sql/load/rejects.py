@@ -1,4 +1,4 @@
-"""The rows of a load that cannot be stored: refused, or put aside in a CSV file."""
+"""Rows of a load that cannot be stored: an error, or written to a CSV file."""
 
 from __future__ import annotations
 
@@ -18,24 +18,29 @@ from .layout import Layout
 
 __all__ = ["Rejects"]
 
-_SHOWN = 200
+_MAX_REASON_LENGTH = 200
 
 
 class Rejects:
-    """A CSV file of rows that cannot be stored, or none.
+    """A CSV file for rejected rows; without a file, the first rejected row is an error.
 
-    Its columns are `file`, `line`, `reason`, and the files' own ones with their cells as they are, so that the rows can
-    be put right and loaded as their files were. What was put there since `keep()` is gone when the block is left.
+    The columns are `file`, `line`, `reason` and those of the loaded files, with unchanged cells. So you can correct the
+    rows and load this file like the original ones. When the block ends, rows added after the last `keep()` are removed.
 
     Attributes:
-        count: how many rows were put aside.
+        count: how many rows were rejected.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, layout: Layout, names: list[str]) -> None:
-        """Take the file, None for none; the layout of the files that are loaded, and their names.
+        """Set the file.
+
+        Args:
+            path: the file for rejected rows; None: no file.
+            layout: the layout of the loaded files.
+            names: the names of the loaded files.
 
         Raises:
-            InvalidInput: it is one of them.
+            InvalidInput: `path` is one of the loaded files.
         """
         self.count = 0
         self._path = path
@@ -43,12 +48,12 @@ class Rejects:
         self._file: IO[str] | None = None
         self._writer: Any = None
         self._fields: list[str] | None = None
-        self._begun = False
-        self._kept: int | None = None
+        self._truncated = False
+        self._kept_bytes: int | None = None
         if path is not None and Path(path).exists():
             for name in names:
                 if Path(name).exists() and Path(path).samefile(name):
-                    raise InvalidInput(f"{name} is loaded and cannot take the rejected rows as well")
+                    raise InvalidInput(f"cannot write rejected rows to {name}: it is one of the loaded files")
 
     def __enter__(self) -> Self:
         if self._path is not None:
@@ -58,48 +63,53 @@ class Rejects:
                 )
         return self
 
-    def put(self, name: str, batch: Batch, reasons: Mapping[int, tuple[str, str]]) -> None:
-        """Put rows of a batch aside, with the column and the reason of each, and its lines that are no rows.
+    def add(self, name: str, batch: Batch, reasons: Mapping[int, tuple[str, str]]) -> None:
+        """Add rows of a batch, each with a column and a reason, and its unreadable lines.
 
         Raises:
-            InvalidInput: there is no file for them; names the first one. Or their columns are not those of the others.
+            InvalidInput: there is no file (the message names the first row), or the columns differ from those of
+                earlier rejected rows.
         """
-        bad = [
+        rejected = [
             (int(batch.numbers[row]), f"{batch.columns.get(key, key)}: {reason}", row)
             for row, (key, reason) in reasons.items()
         ]
-        bad += [(number, reason, -1) for number, reason in batch.unreadable]
-        bad.sort()
+        rejected += [(number, reason, -1) for number, reason in batch.unreadable]
+        rejected.sort()
         if self._file is None:
-            number, reason, _ = bad[0]
-            said = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]}..."
-            raise InvalidInput(f"{name}, {batch.numbered} {number}: {said}")
+            number, reason, _ = rejected[0]
+            if len(reason) > _MAX_REASON_LENGTH:
+                reason = f"{reason[:_MAX_REASON_LENGTH]}..."
+            raise InvalidInput(f"{name}, {batch.number_kind} {number}: {reason}")
         with _as_package_error():
-            self._begin()
+            self._truncate()
             if self._fields is None:
                 self._fields = list(batch.columns)
                 self._writer = csv.writer(self._file, delimiter=self._layout.separator, lineterminator="\n")
                 self._writer.writerow(["file", "line", "reason", *batch.columns.values()])
             if list(batch.columns) != self._fields:
-                raise InvalidInput(f"{name} has other columns than the rejected rows before: load it by itself")
+                raise InvalidInput(
+                    f"{name} and the files with earlier rejected rows have different columns: load it separately"
+                )
             cells = batch.cells.values()
-            for number, reason, row in bad:
-                self._writer.writerow([name, number, reason, *(_text(each, row) for each in cells if row >= 0)])
-        self.count += len(bad)
+            for number, reason, row in rejected:
+                texts = [_text(column, row) for column in cells] if row >= 0 else []
+                self._writer.writerow([name, number, reason, *texts])
+        self.count += len(rejected)
 
     def flush(self) -> None:
-        """Have what was put aside outlast this process."""
+        """Flush the file, so that the rows remain if this process is killed."""
         if self._file is not None:
             with _as_package_error():
                 self._file.flush()
 
     def keep(self) -> None:
-        """What was put aside so far stays: the rows around it are stored."""
+        """Keep the rows added so far, because the other rows of their files are stored."""
         if self._file is not None:
             with _as_package_error():
-                self._begin()
+                self._truncate()
                 self._file.flush()
-                self._kept = os.fstat(self._file.fileno()).st_size
+                self._kept_bytes = os.fstat(self._file.fileno()).st_size
 
     def __exit__(self, *_: object) -> None:
         if self._file is None:
@@ -108,16 +118,16 @@ class Rejects:
         with suppress(OSError):
             self._file.close()
         if stat.S_ISREG(status.st_mode) and self._path is not None:
-            if self._kept is not None:
-                os.truncate(self._path, self._kept)
-            elif self._begun or not status.st_size:
+            if self._kept_bytes is not None:
+                os.truncate(self._path, self._kept_bytes)
+            elif self._truncated or not status.st_size:
                 Path(self._path).unlink()
 
-    def _begin(self) -> None:
-        """Empty the file of what an earlier load has put there."""
-        if not self._begun and self._file is not None and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+    def _truncate(self) -> None:
+        """Remove what an earlier load has written to the file."""
+        if not self._truncated and self._file is not None and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
             self._file.truncate(0)
-        self._begun = True
+        self._truncated = True
 
 
 @contextmanager
@@ -125,7 +135,7 @@ def _as_package_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PvsiteSqlError(f"the rejected rows cannot be written: {error}") from error
+        raise PvsiteSqlError(f"cannot write rejected rows: {error}") from error
 
 
 def _text(cells: Cells, row: int) -> str:

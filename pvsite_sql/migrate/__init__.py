@@ -1,4 +1,4 @@
-"""The migrations, applied without blocking readers or writers."""
+"""Applies migrations and creates month partitions without blocking readers or writers."""
 
 from .runner import RetryPolicy, apply, ensure_months_ahead, yoyo_uri
 

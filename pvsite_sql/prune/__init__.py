@@ -1,4 +1,4 @@
-"""Old readings and forecasts, removed, and archived before if asked."""
+"""Deletes old readings and forecasts, and archives them first if asked."""
 
 from .pruning import prune
 

@@ -1,6 +1,6 @@
-"""Parquet files of pruned rows: a row a reading, or a row a forecast's value, as `insert` takes them.
+"""Writes pruned rows to Parquet files: one row for each reading or forecast value, as `insert` takes them.
 
-A file gets its name when it was written, synced, read back and compared, row by row.
+A file gets its final name only after it was written, synced, read back and compared row by row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ from ..engine.arrays import Array, uuid_of
 from ..engine.timestamps import datetime64_of, microseconds_of
 from ..errors import PvsiteSqlError
 
-__all__ = ["READINGS", "check", "forecast_values", "readings", "readings_of", "schema_of", "written"]
+__all__ = [
+    "READINGS",
+    "check_writable",
+    "forecast_values_table",
+    "forecasts_schema",
+    "read_readings",
+    "readings_table",
+    "write",
+]
 
 _MINUTE_US = 60_000_000
 _TIME = pa.timestamp("us", tz="UTC")
@@ -52,8 +60,8 @@ _FORECASTS = {
 }
 
 
-def check(folder: Path) -> None:
-    """See that files can be made in the folder.
+def check_writable(folder: Path) -> None:
+    """Check that files can be created in the folder.
 
     Raises:
         PvsiteSqlError: they cannot.
@@ -63,79 +71,82 @@ def check(folder: Path) -> None:
         part.touch(exist_ok=False)
         part.unlink()
     except OSError as error:
-        raise PvsiteSqlError(f"{folder}: no archive can be written there: {error.strerror}") from error
+        raise PvsiteSqlError(f"cannot write an archive to {folder}: {error.strerror}") from error
 
 
-def schema_of(levels: Sequence[str]) -> pa.Schema:
-    """The columns of an archive of forecasts with probabilistic values of these names."""
-    if not levels:  # a file cannot hold a struct without fields
+def forecasts_schema(levels: Sequence[str]) -> pa.Schema:
+    """Return the schema of an archive of forecasts with these probabilistic levels."""
+    if not levels:  # Parquet does not support a struct without fields
         return pa.schema(_FORECASTS)
     struct = pa.struct([(level, pa.float32()) for level in levels])
     return pa.schema({**_FORECASTS, "probabilistic_values": struct})
 
 
-def readings(block: Array) -> pa.Table:
-    """The rows of a decoded COPY of `generation`."""
-    sites, of = np.unique(block["site_uuid"], return_inverse=True)
+def readings_table(block: Array) -> pa.Table:
+    """Return the rows of a decoded COPY of `generation`."""
+    sites, codes = np.unique(block["site_uuid"], return_inverse=True)
     names = pa.array([str(uuid_of(site)) for site in sites.tolist()], pa.string())
-    columns = {"site_uuid": names.take(pa.array(of))}
+    columns = {"site_uuid": names.take(pa.array(codes))}
     for name in ("start_utc", "end_utc", "created_utc"):
         columns[name] = pa.array(datetime64_of(block[name])).cast(_TIME)
     columns["generation_power_kw"] = pa.array(block["generation_power_kw"].astype("f8"))
     return pa.table(columns, READINGS)
 
 
-def forecast_values(rows: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> pa.Table:
-    """A row a value of the forecasts, in their order. A slot without any value is left out."""
-    slots = [len(row["power_kw"]) for row in rows]
-    first = np.cumsum([0, *slots])
-    power = np.concatenate([np.array(row["power_kw"], "f4") for row in rows])
+def forecast_values_table(forecasts: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> pa.Table:
+    """Return one row for each value of the forecasts, in order. Slots without any value are left out."""
+    slots = [len(forecast["power_kw"]) for forecast in forecasts]
+    offsets = np.cumsum([0, *slots])
+    power = np.concatenate([np.array(forecast["power_kw"], "f4") for forecast in forecasts])
     level_kw = {level: np.full(len(power), np.nan, "f4") for level in levels}
-    for row, begin, past in zip(rows, first, first[1:], strict=False):
-        for level, line in zip(row["probabilistic_levels"] or (), row["probabilistic_kw"] or (), strict=True):
-            level_kw[level][begin:past] = np.array(line, "f4")
-    there = ~np.isnan([power, *level_kw.values()]).all(axis=0)
-    of = np.repeat(np.arange(len(rows)), slots)[there]
-    slot = (np.arange(len(power)) - np.repeat(first[:-1], slots))[there]
-    each = {name: _repeated(rows, name, of) for name in _FORECASTS if name in rows[0] and name != "start_utc"}
-    lasts = np.array([row["resolution_minutes"] * _MINUTE_US for row in rows])[of]
-    start = np.array([microseconds_of(row["start_utc"]) for row in rows])[of] + slot * lasts
-    timestamp = np.array([microseconds_of(row["timestamp_utc"]) for row in rows])[of]
-    values = {
+    for forecast, first, end in zip(forecasts, offsets, offsets[1:], strict=False):
+        level_values = zip(forecast["probabilistic_levels"] or (), forecast["probabilistic_kw"] or (), strict=True)
+        for level, values_kw in level_values:
+            level_kw[level][first:end] = np.array(values_kw, "f4")
+    has_value = ~np.isnan([power, *level_kw.values()]).all(axis=0)
+    index = np.repeat(np.arange(len(forecasts)), slots)[has_value]
+    slot = (np.arange(len(power)) - np.repeat(offsets[:-1], slots))[has_value]
+    names = [name for name in _FORECASTS if name in forecasts[0] and name != "start_utc"]
+    columns = {name: _repeat(forecasts, name, index) for name in names}
+    resolution = np.array([forecast["resolution_minutes"] * _MINUTE_US for forecast in forecasts])[index]
+    start = np.array([microseconds_of(forecast["start_utc"]) for forecast in forecasts])[index] + slot * resolution
+    timestamp = np.array([microseconds_of(forecast["timestamp_utc"]) for forecast in forecasts])[index]
+    columns |= {
         "start_utc": pa.array(datetime64_of(start)).cast(_TIME),
-        "end_utc": pa.array(datetime64_of(start + lasts)).cast(_TIME),
-        "forecast_power_kw": pa.array(power[there], from_pandas=True),
+        "end_utc": pa.array(datetime64_of(start + resolution)).cast(_TIME),
+        "forecast_power_kw": pa.array(power[has_value], from_pandas=True),
         "horizon_minutes": pa.array((start - timestamp) // _MINUTE_US, pa.int32()),
     }
     if levels:
-        lines = [pa.array(level_kw[level][there], from_pandas=True) for level in levels]
-        values["probabilistic_values"] = pa.StructArray.from_arrays(lines, names=list(levels))
-    return pa.table({**each, **values}, schema_of(levels))
+        arrays = [pa.array(level_kw[level][has_value], from_pandas=True) for level in levels]
+        columns["probabilistic_values"] = pa.StructArray.from_arrays(arrays, names=list(levels))
+    return pa.table(columns, forecasts_schema(levels))
 
 
-def _repeated(rows: Sequence[Mapping[str, Any]], name: str, of: Array) -> pa.Array:
+def _repeat(forecasts: Sequence[Mapping[str, Any]], name: str, index: Array) -> pa.Array:
     type_ = _FORECASTS[name]
-    cells = [row[name] for row in rows]
+    cells = [forecast[name] for forecast in forecasts]
     if type_ == pa.string():
         cells = [None if cell is None else str(cell) for cell in cells]
-    return pa.array(cells, type_).take(pa.array(of))
+    return pa.array(cells, type_).take(pa.array(index))
 
 
-def written(folder: Path, name: str, schema: pa.Schema, tables: Iterable[pa.Table], *, source: str) -> Path:
-    """Write a file, a row group a table, and compare what can be read back of it.
+def write(folder: Path, name: str, schema: pa.Schema, tables: Iterable[pa.Table], *, source: str) -> Path:
+    """Write a file with one row group for each table, read it back and compare.
 
     Args:
-        folder: where.
-        name: of the file, without its ending. Where there is one of that name, `name_2`, and so on.
-        schema: of each of the tables.
-        tables: not empty ones; memory holds one at a time.
-        source: whose rows these are: what an interrupted call has left of the same file and source is written over.
+        folder: where to write it.
+        name: the file name without extension. If such a file exists, `name_2` is used, and so on.
+        schema: the schema of each table.
+        tables: not empty; one at a time is in memory.
+        source: the database of the rows. A partial file that an interrupted call left for the same name and source is
+            overwritten.
 
     Returns:
-        the file.
+        the path of the file.
 
     Raises:
-        PvsiteSqlError: it cannot be written, or holds other rows than it should. Nothing of it is left.
+        PvsiteSqlError: the file could not be written, or differs from the tables. No file remains.
     """
     part = folder / f".{name}.{crc32(source.encode()):08x}.part"
     try:
@@ -148,19 +159,21 @@ def written(folder: Path, name: str, schema: pa.Schema, tables: Iterable[pa.Tabl
             file.flush()
             os.fsync(file.fileno())
         if [_digest(table) for table in _row_groups(part)] != digests:
-            raise PvsiteSqlError(f"{folder / name}.parquet: what was read back is not what was written")
-        return _named(part, folder, name)
+            raise PvsiteSqlError(
+                f"{folder / name}.parquet: the file that was read back differs from the rows that were written"
+            )
+        return _rename(part, folder, name)
     except (OSError, pa.ArrowException) as error:
-        raise PvsiteSqlError(f"{folder / name}.parquet could not be written: {error}") from error
+        raise PvsiteSqlError(f"{folder / name}.parquet: cannot be written: {error}") from error
     finally:
         with suppress(FileNotFoundError):
             part.unlink()
 
 
-def readings_of(path: Path, rows: int) -> Iterator[dict[str, list[Any]]]:
-    """The columns of an archive of readings, so many rows at a time."""
+def read_readings(path: Path, batch_rows: int) -> Iterator[dict[str, list[Any]]]:
+    """Yield the columns of an archive of readings in batches."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=rows):
+        for batch in file.iter_batches(batch_size=batch_rows):
             yield batch.to_pydict()
 
 
@@ -175,8 +188,8 @@ def _digest(table: pa.Table) -> bytes:
     return hashlib.sha256(hashes.to_numpy().tobytes()).digest()
 
 
-def _named(part: Path, folder: Path, name: str) -> Path:
-    """Give the file its name, or the next one that is free; an archive that is there is never replaced."""
+def _rename(part: Path, folder: Path, name: str) -> Path:
+    """Rename the file to its name, or to the next free one. An existing archive is never overwritten."""
     for n in count(1):
         path = folder / f"{name}{f'_{n}' if n > 1 else ''}.parquet"
         try:
@@ -184,7 +197,7 @@ def _named(part: Path, folder: Path, name: str) -> Path:
                 os.link(part, path)
             except FileExistsError:
                 raise
-            except OSError:  # a file system without hard links: the name is taken first
+            except OSError:  # a file system without hard links: reserve the name first
                 path.touch(exist_ok=False)
                 part.replace(path)
         except FileExistsError:
@@ -195,7 +208,7 @@ def _named(part: Path, folder: Path, name: str) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    with suppress(PermissionError):  # Windows opens no folders
+    with suppress(PermissionError):  # Windows cannot open folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

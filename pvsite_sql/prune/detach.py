@@ -1,13 +1,13 @@
-"""Takes a partition out of its table while others use the table: nobody waits for it longer than for one lock.
+"""Detaches a partition while other sessions use its table, without blocking them for longer than a lock timeout.
 
-The steps, each of which an interrupted run may have been the last to take, and the next one goes on from:
+A run may be interrupted after any of these steps. The next run continues from there:
 
-1. wait, without a lock, until the transactions are gone that use the table;
-2. mark the partition by a comment, so that it is known as prune's own once it is detached;
-3. DETACH PARTITION ... CONCURRENTLY. It may leave the partition half detached: out of the table for all who come later,
-   but not for transactions that began before;
-4. then, once these are gone, DETACH PARTITION ... FINALIZE;
-5. rename it, since under its own name it is in the way of new rows of its month.
+1. Wait, without a lock, until the transactions that use the table have ended.
+2. Mark the partition with a comment, so that a later run recognizes it once it is detached.
+3. Run DETACH PARTITION ... CONCURRENTLY. If that is interrupted, the partition is half detached: only transactions that
+   began earlier still see its rows in the table.
+4. In that case, wait until those transactions have ended and run DETACH PARTITION ... FINALIZE.
+5. Rename the partition, because new rows of its month need a partition of that name.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import psycopg
 from ..engine.partitions import Parent
 from ..engine.session import QueryConnection
 from ..errors import PvsiteSqlError
-from ..migrate.locks import described
+from ..migrate.locks import describe_session
 
-__all__ = ["RetryPolicy", "Statements", "Table", "detached", "tables", "unmark"]
+__all__ = ["LockRetry", "Statements", "Table", "detach", "list_tables", "remove_mark"]
 
 _T = TypeVar("_T")
 _POLL_S = 0.2
@@ -33,43 +33,43 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Table:
-    """A partition, or what was one, as `prune/detach_tables` shows it when it is asked for those before a time."""
+    """A current or former partition, a record of `prune/detach_tables` for the time `before_utc`."""
 
     before_utc: datetime
     partition: str
     state: Literal["attached", "detaching", "detached"]
     marked: bool
     renamed: bool
-    whole: bool
-    from_utc: datetime | None
-    to_utc: datetime | None
+    expired: bool
+    start_utc: datetime | None
+    end_utc: datetime | None
     rows: int | None
     size: str
 
 
 @dataclass(frozen=True)
-class RetryPolicy:
-    """How long to wait.
+class LockRetry:
+    """Retries a step that does not get its locks.
 
     Attributes:
-        lock_timeout_s: for a lock, at a time: so long others may have to wait behind it.
-        wait_s: for all tries of one step together.
+        lock_timeout_s: longest wait for a lock, during which other sessions may queue behind it.
+        wait_s: longest time for all attempts of a step.
     """
 
     lock_timeout_s: float
     wait_s: float
 
-    def retry(self, connection: psycopg.Connection[Any], relation: str, attempt: Callable[[], _T], what: str) -> _T:
-        """What the attempt returns, made again where it does not get its locks in time.
+    def run(self, connection: psycopg.Connection[Any], relation: str, attempt: Callable[[], _T], failure: str) -> _T:
+        """Return the result of `attempt`, retrying it after a lock timeout or a deadlock.
 
         Args:
-            connection: that the attempt uses.
-            relation: whose locks these are.
-            attempt: leaves no transaction open.
-            what: where things stand if it fails.
+            connection: the connection that `attempt` uses.
+            relation: the relation to lock.
+            attempt: the step; it leaves no transaction open.
+            failure: the state after a failure, for the message.
 
         Raises:
-            PvsiteSqlError: it never did; says who uses the relation.
+            PvsiteSqlError: no attempt succeeded; the message names the sessions that use the relation.
         """
         deadline = time.monotonic() + self.wait_s
         while True:
@@ -78,93 +78,94 @@ class RetryPolicy:
             except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
                 if time.monotonic() >= deadline:
                     users = _users(QueryConnection(connection), relation)
-                    by = f" ({relation} is used by {_shown(users)})" if users else ""
+                    used_by = f", used by {_describe(users)}" if users else ""
                     raise PvsiteSqlError(
-                        f"{what}: others were in the way for {self.wait_s:g} seconds{by}; run prune again"
+                        f"{failure}: no lock on {relation} for {self.wait_s:g} seconds{used_by}; run prune again"
                     ) from error
-            time.sleep(_POLL_S)  # who has queued up behind it goes first
+            time.sleep(_POLL_S)  # let the sessions that queued behind it go first
 
 
 class Statements:
-    """The statements of `prune/detach_statements`, run as they stand, on a connection in autocommit."""
+    """Runs the statements of `prune/detach_statements`, on a connection in autocommit mode."""
 
     def __init__(self, connection: psycopg.Connection[Any], parent: Parent) -> None:
         self._connection = connection
         self._conn = QueryConnection(connection)
         self._parent = parent
 
-    def of(self, partition: str) -> dict[str, str]:
-        """All of them for a partition, by name."""
-        found = self._conn.records("prune/detach_statements", parent=self._parent, partition=partition)
-        if not found:
-            raise PvsiteSqlError(f"{partition} is gone: another has detached or dropped it at this moment")
-        return found[0]
+    def get(self, partition: str) -> dict[str, str]:
+        """Return the statements for a partition, by name."""
+        records = self._conn.records("prune/detach_statements", parent=self._parent, partition=partition)
+        if not records:
+            raise PvsiteSqlError(f"{partition} no longer exists: another session detached or dropped it")
+        return records[0]
 
     def run(self, name: str, partition: str) -> None:
-        """Run one of them."""
-        self._connection.execute(self.of(partition)[name].encode())
+        """Run one statement."""
+        self._connection.execute(self.get(partition)[name].encode())
 
 
-def tables(conn: QueryConnection, parent: Parent, before_utc: datetime) -> list[Table]:
-    """The partitions that begin before a time, ascending, and what an interrupted prune left."""
-    asked: dict[str, Any] = {"parent": parent, "before_utc": before_utc}
-    return [Table(before_utc=before_utc, **record) for record in conn.records("prune/detach_tables", **asked)]
+def list_tables(conn: QueryConnection, parent: Parent, before_utc: datetime) -> list[Table]:
+    """Return the partitions that start before a time, ascending, and those that an interrupted prune left detached."""
+    parameters: dict[str, Any] = {"parent": parent, "before_utc": before_utc}
+    return [Table(before_utc=before_utc, **record) for record in conn.records("prune/detach_tables", **parameters)]
 
 
-def unmark(connection: psycopg.Connection[Any], parent: Parent, table: Table, policy: RetryPolicy) -> None:
-    """Take the comment away."""
-    unmarking = Statements(connection, parent)
-    policy.retry(
+def remove_mark(connection: psycopg.Connection[Any], parent: Parent, table: Table, retry: LockRetry) -> None:
+    """Remove the comment that marks a partition."""
+    statements = Statements(connection, parent)
+    retry.run(
         connection,
         table.partition,
-        lambda: unmarking.run("unmark", table.partition),
-        f"{table.partition} was left as it is",
+        lambda: statements.run("remove_mark", table.partition),
+        f"{table.partition} was not changed",
     )
 
 
-def detached(
+def detach(
     connection: psycopg.Connection[Any],
     parent: Parent,
     parent_name: str,
     table: Table,
-    policy: RetryPolicy,
-    say: Callable[[str], None],
+    retry: LockRetry,
+    report: Callable[[str], None],
 ) -> str:
-    """Detach a partition, or go on with it.
+    """Detach a partition, or continue an interrupted detach.
 
     Args:
-        connection: in autocommit; its lock_timeout is that of `policy`.
-        parent: the table.
-        parent_name: with its schema.
+        connection: in autocommit mode, with the lock_timeout of `retry`.
+        parent: the partitioned table.
+        parent_name: its name, qualified with the schema.
         table: the partition.
-        policy: how long to wait.
-        say: is told what is waited for.
+        retry: how long to wait for locks.
+        report: called with a message when it waits for other transactions.
 
     Returns:
-        the name that the detached table has now, with its schema.
+        the new name of the detached table, qualified with the schema.
 
     Raises:
-        PvsiteSqlError: others were in the way for too long; says how far it came.
+        PvsiteSqlError: other sessions used the table for too long; the message describes the current state.
     """
     conn, statements, partition = QueryConnection(connection), Statements(connection, parent), table.partition
+    unchanged = f"{partition} was not changed"
     state: str = table.state
     if state == "attached":
-        _wait(conn, parent_name, policy, say, f"{partition} was left as it is", until_all=False)
+        _wait_for_users(conn, parent_name, retry, report, unchanged, include_new=False)
     if not table.marked:
-        policy.retry(connection, partition, lambda: statements.run("mark", partition), f"{partition} was left as it is")
-    renamed = partition if table.renamed else statements.of(partition)["renamed"]
+        retry.run(connection, partition, lambda: statements.run("mark", partition), unchanged)
+    new_name = partition if table.renamed else statements.get(partition)["new_name"]
     if state == "attached":
-        state = _begun(connection, parent, table, policy)
+        state = _detach_concurrently(connection, parent, table, retry)
     if state == "detaching":
-        _finalize(connection, statements, partition, policy, say)
+        _finalize(connection, statements, partition, retry, report)
     elif not table.renamed:
-        left = f"{partition} is detached, but not dropped yet"
-        policy.retry(connection, partition, lambda: statements.run("rename", partition), left)
-    return renamed
+        failure = f"{partition} is detached, but not dropped yet"
+        retry.run(connection, partition, lambda: statements.run("rename", partition), failure)
+    return new_name
 
 
-def _begun(connection: psycopg.Connection[Any], parent: Parent, table: Table, policy: RetryPolicy) -> str:
-    """Run DETACH PARTITION ... CONCURRENTLY; the state that it left."""
+def _detach_concurrently(connection: psycopg.Connection[Any], parent: Parent, table: Table, retry: LockRetry) -> str:
+    """Run DETACH PARTITION ... CONCURRENTLY. Return the new state."""
     statements = Statements(connection, parent)
 
     def attempt() -> str:
@@ -173,64 +174,72 @@ def _begun(connection: psycopg.Connection[Any], parent: Parent, table: Table, po
         except psycopg.errors.LockNotAvailable:
             if _state(connection, parent, table) == "attached":
                 raise
-            return "detaching"  # it began to wait for those who came in between, who may stay for long
+            return "detaching"  # timed out in its second phase, waiting for transactions that began in the meantime
         return "detached"
 
     try:
-        return policy.retry(connection, table.partition, attempt, f"{table.partition} was left as it is")
+        return retry.run(connection, table.partition, attempt, f"{table.partition} was not changed")
     except BaseException:
         if not connection.closed and _state(connection, parent, table) == "attached":
-            unmark(connection, parent, table, policy)
+            remove_mark(connection, parent, table, retry)
         raise
 
 
 def _state(connection: psycopg.Connection[Any], parent: Parent, table: Table) -> str | None:
-    now = {each.partition: each.state for each in tables(QueryConnection(connection), parent, table.before_utc)}
-    return now.get(table.partition)
+    tables = list_tables(QueryConnection(connection), parent, table.before_utc)
+    return next((each.state for each in tables if each.partition == table.partition), None)
 
 
 def _finalize(
     connection: psycopg.Connection[Any],
     statements: Statements,
     partition: str,
-    policy: RetryPolicy,
-    say: Callable[[str], None],
+    retry: LockRetry,
+    report: Callable[[str], None],
 ) -> None:
-    """Finish a half done detach, and rename in the same transaction.
+    """Finish an interrupted detach, and rename the partition in the same transaction.
 
-    FINALIZE locks out the makers of partitions, and waits for every snapshot there is; so it is tried only when those
-    are gone that may see the partition yet, and not for longer than one lock timeout in all.
+    FINALIZE waits for every older snapshot, and blocks sessions that create partitions. So first wait for the
+    transactions that may still see the partition, and limit FINALIZE to one lock timeout.
     """
     conn = QueryConnection(connection)
-    left = f"{partition} is half detached: its rows are stored, but not seen any more, and rows of its time are refused"
+    failure = (
+        f"{partition} is half detached: its rows are stored but not visible, and new rows for its months are rejected"
+    )
 
     def attempt() -> None:
-        _wait(conn, partition, policy, say, left, until_all=True)
-        rename = statements.of(partition)["rename"]
-        finalize = statements.of(partition)["finalize"]
+        _wait_for_users(conn, partition, retry, report, failure, include_new=True)
+        rename = statements.get(partition)["rename"]
+        finalize = statements.get(partition)["finalize"]
         try:
-            with QueryConnection(connection).transaction():
-                conn.values("prune/detach_hurry", milliseconds=max(1, round(policy.lock_timeout_s * 1000)))
+            with connection.transaction():
+                conn.values("prune/detach_set_timeout", milliseconds=max(1, round(retry.lock_timeout_s * 1000)))
                 connection.execute(finalize.encode())
                 connection.execute(rename.encode())
         except psycopg.errors.QueryCanceled as error:
             raise psycopg.errors.LockNotAvailable(*error.args) from error
 
-    policy.retry(connection, partition, attempt, left)
+    retry.run(connection, partition, attempt, failure)
 
 
-def _wait(
-    conn: QueryConnection, relation: str, policy: RetryPolicy, say: Callable[[str], None], left: str, *, until_all: bool
+def _wait_for_users(
+    conn: QueryConnection,
+    relation: str,
+    retry: LockRetry,
+    report: Callable[[str], None],
+    failure: str,
+    *,
+    include_new: bool,
 ) -> None:
-    """Wait for the transactions that use the relation: those of now, or until there are none."""
-    deadline = time.monotonic() + policy.wait_s
-    users = first = _users(conn, relation)
+    """Wait for the transactions that use a relation now and, with `include_new`, for those that start to use it."""
+    deadline = time.monotonic() + retry.wait_s
+    users = initial = _users(conn, relation)
     if users:
-        say(f"waiting for transactions that use {relation}: {_shown(users)}")
-    while waited_for := {key: user for key, user in users.items() if until_all or key in first}:
+        report(f"waiting for transactions that use {relation}: {_describe(users)}")
+    while remaining := {key: user for key, user in users.items() if include_new or key in initial}:
         if time.monotonic() >= deadline:
-            used = f"{relation} was in use for {policy.wait_s:g} seconds by {_shown(waited_for)}"
-            raise PvsiteSqlError(f"{used}; {left}; run prune again")
+            in_use = f"{relation} was in use for {retry.wait_s:g} seconds by {_describe(remaining)}"
+            raise PvsiteSqlError(f"{in_use}; {failure}; run prune again")
         time.sleep(_POLL_S)
         users = _users(conn, relation)
 
@@ -242,5 +251,5 @@ def _users(conn: QueryConnection, relation: str) -> dict[tuple[int, str], dict[s
     }
 
 
-def _shown(users: Mapping[tuple[int, str], Mapping[str, Any]]) -> str:
-    return "; ".join(map(described, users.values()))
+def _describe(users: Mapping[tuple[int, str], Mapping[str, Any]]) -> str:
+    return "; ".join(map(describe_session, users.values()))

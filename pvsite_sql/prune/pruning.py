@@ -1,7 +1,7 @@
-"""Removes old readings or forecasts: whole months with their partition, the rest in batches; archived before, if asked.
+"""Deletes old readings or forecasts: drops partitions of whole months, and deletes other rows in batches.
 
-Nothing is dropped or deleted that its archive does not hold: the rows of a partition are read when it is detached and
-locked, and dropped in the same transaction; others are deleted if they are still what the archive has.
+With an archive, only archived rows are deleted. A detached partition is locked, archived and dropped in one
+transaction. Other rows are deleted only if they are still equal to the archived ones.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from uuid import UUID
 
 import numpy as np
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from ..engine.binary_copy import decode_in_blocks
+from ..engine.conninfo import with_settings
 from ..engine.inputs import as_utc
 from ..engine.partitions import Parent
 from ..engine.queries import query
 from ..engine.row_types import GENERATION
 from ..engine.session import QueryConnection
 from ..errors import InvalidInput, PvsiteSqlError
-from .detach import RetryPolicy, Statements, Table, detached, tables, unmark
+from .detach import LockRetry, Statements, Table, detach, list_tables, remove_mark
 
 __all__ = ["prune"]
 
-_Say = Callable[[str], None]
+_Report = Callable[[str], None]
 _ROW_GROUP = 131_072
-_FETCHED_FORECASTS = 100
-_FIRST_SITE = UUID(int=0)
+_FETCH_FORECASTS = 100
+_LOWEST_UUID = UUID(int=0)
 _KEY = np.dtype([("forecast_uuid", "S36"), ("digest", "S64")])
 _COUNT = {"generation": "prune/count_generation", "forecasts": "prune/count_forecasts"}
 _VIEW = {"generation": "prune/view_generation", "forecasts": "prune/view_forecasts"}
@@ -53,174 +53,175 @@ def prune(
     lock_timeout_s: float = 1.0,
     wait_s: float = 300.0,
     batch_rows: int = 5_000,
-    say: _Say = print,
+    report: _Report = print,
 ) -> None:
-    """Remove readings, forecasts or both that are older than a time.
+    """Delete readings, forecasts or both that are older than a time.
 
-    Readers and writers go on. None of them waits for it longer than `lock_timeout_s`, but that a writer of a row that
-    is being deleted waits for the batch. An interrupted call loses nothing; the next one goes on where it ended.
+    Does not block readers or writers for longer than `lock_timeout_s`, except writers of a row in the current batch.
+    If a call is interrupted, nothing is lost; the next call continues.
 
     Args:
-        conninfo: of the owner of the tables, on a connection of its own (not of PgBouncer in transaction mode).
-        before_utc: for each table the time (naive: UTC): readings that start, forecasts with a timestamp before it.
-        archive: a folder; what is removed is written there first, as Parquet.
-        current_month: whether a time may lie in this month.
-        dry_run: only say what would be done.
-        lock_timeout_s: how long to wait for a lock at a time.
-        wait_s: how long to wait for others, and try again, at each step.
-        batch_rows: how many rows a transaction deletes where a partition is not removed whole.
-        say: is called with a sentence at each step.
+        conninfo: for the owner of the tables; a direct connection, not PgBouncer in transaction mode.
+        before_utc: the time for each table; naive means UTC. Deletes readings that start before it and forecasts with
+            a timestamp before it.
+        archive: a folder; the rows are written there first, as Parquet.
+        current_month: whether a time may be in the current month.
+        dry_run: only report what would be deleted.
+        lock_timeout_s: longest wait for a lock.
+        wait_s: longest time to wait for other transactions and retry, for each step.
+        batch_rows: how many rows to delete in a transaction, in partitions that are not dropped.
+        report: called with a message at each step.
 
     Raises:
-        InvalidInput: a time lies in the future, or in this month without `current_month`. Nothing is removed.
-        PvsiteSqlError: the user does not own the table, another prune is at work, others were in the way for too long,
-            or the archive could not be written; says what is left to do.
+        InvalidInput: a time is in the future, or in the current month without `current_month`. Nothing is deleted.
+        PvsiteSqlError: the user does not own the table, another prune is running, other transactions used the table
+            for too long, or the archive could not be written; the message describes the current state.
     """
     limits = {"lock_timeout_s": lock_timeout_s, "wait_s": wait_s, "batch_rows": batch_rows}
     for name, limit in limits.items():
         if not limit > 0:
-            raise InvalidInput(f"a number above zero is wanted, not {limit}", column=name)
-    before = {parent: as_utc(moment, "before_utc") for parent, moment in before_utc.items()}
-    folder = None if archive is None else _ready(archive)
-    options = {
+            raise InvalidInput(f"must be above zero, got {limit}", column=name)
+    before = {parent: as_utc(value, "before_utc") for parent, value in before_utc.items()}
+    folder = None if archive is None else _check_archive(archive)
+    settings = {
         "lock_timeout": f"{max(1, round(lock_timeout_s * 1000))}ms",
         "statement_timeout": "0",
         "idle_in_transaction_session_timeout": "0",
         "timezone": "UTC",
         "datestyle": "ISO",
     }
-    given = conninfo_to_dict(conninfo)
-    merged = " ".join([str(given.get("options") or ""), *(f"-c {key}={value}" for key, value in options.items())])
-    fallback: dict[str, Any] = {"fallback_application_name": "pvsite-sql prune", "client_encoding": "UTF8"}
-    target = make_conninfo(conninfo, options=merged.strip(), **fallback)
-    with psycopg.connect(target, autocommit=True) as connection:
+    conninfo = with_settings(conninfo, settings, fallback_application_name="pvsite-sql prune", client_encoding="UTF8")
+    with psycopg.connect(conninfo, autocommit=True) as connection:
         names = {
-            parent: _checked(QueryConnection(connection), parent, moment, current_month=current_month)
-            for parent, moment in before.items()
+            parent: _check_table(QueryConnection(connection), parent, value, current_month=current_month)
+            for parent, value in before.items()
         }
-        policy = RetryPolicy(lock_timeout_s, wait_s)
-        for parent, moment in before.items():
-            run = _Prune(connection, parent, names[parent], moment, folder, policy, batch_rows, say)
+        retry = LockRetry(lock_timeout_s, wait_s)
+        for parent, value in before.items():
+            run = _Prune(connection, parent, names[parent], value, folder, retry, batch_rows, report)
             run.run(dry_run=dry_run)
 
 
-def _ready(archive: Path) -> Path:
+def _check_archive(folder: Path) -> Path:
     if find_spec("pyarrow") is None:
-        raise PvsiteSqlError('an archive is written with pyarrow: pip install "pvsite_sql[load]"')
-    from .archive import check  # noqa: PLC0415  pyarrow is an extra, and slow to import
+        raise PvsiteSqlError('archives require pyarrow: pip install "pvsite_sql[load]"')
+    from .archive import check_writable  # noqa: PLC0415  pyarrow is an extra, and slow to import
 
-    check(archive)
-    return archive
+    check_writable(folder)
+    return folder
 
 
-def _checked(conn: QueryConnection, parent: Parent, before: datetime, *, current_month: bool) -> str:
-    """The table's name with its schema; from here on no other prune of it is at work."""
-    found = conn.records("prune/ready", parent=parent)
-    if not found:
-        raise PvsiteSqlError(f"there is no table {parent} here: run `pvsite-sql migrate`")
-    table = found[0]
+def _check_table(conn: QueryConnection, parent: Parent, before: datetime, *, current_month: bool) -> str:
+    """Check the arguments, and lock out other prunes of the table. Return its name, qualified with the schema."""
+    records = conn.records("prune/find_table", parent=parent)
+    if not records:
+        raise PvsiteSqlError(f"no table {parent} in search_path: run `pvsite-sql migrate`")
+    table = records[0]
     if before > table["now_utc"]:
-        raise InvalidInput(f"{_time(before)} lies in the future", column=f"{parent} before")
+        raise InvalidInput(f"{_isoformat(before)} is in the future", column=f"{parent} before")
     if before > table["month_utc"] and not current_month:
-        reason = f"{_time(before)} lies in this month, which is pruned only with --current-month"
+        reason = f"{_isoformat(before)} is in the current month; allow that with --current-month"
         raise InvalidInput(reason, column=f"{parent} before")
-    if not table["owns"]:
+    if not table["is_owner"]:
         raise PvsiteSqlError(
-            f"only {table['owner']}, the owner of {table['name']}, can prune it; this is {table['user_name']}"
+            f"only {table['owner']}, the owner of {table['name']}, can prune it; "
+            f"the current user is {table['user_name']}"
         )
     if not conn.values("prune/lock", name=table["name"])[0]:
-        raise PvsiteSqlError(f"another prune of {table['name']} is at work, or its last statement is still running")
+        raise PvsiteSqlError(f"another prune of {table['name']} is running, or its last statement is")
     return str(table["name"])
 
 
 @dataclass(frozen=True)
 class _Prune:
-    """One run over one table."""
+    """Prunes one table."""
 
     connection: psycopg.Connection[Any]
     parent: Parent
     name: str
     before: datetime
     folder: Path | None
-    policy: RetryPolicy
+    retry: LockRetry
     batch_rows: int
-    say: _Say
+    report: _Report
 
     @property
     def conn(self) -> QueryConnection:
         return QueryConnection(self.connection)
 
     def run(self, *, dry_run: bool) -> None:
-        found = tables(self.conn, self.parent, self.before)
-        whole, cut = [table for table in found if table.whole], [table for table in found if not table.whole]
-        parts = [table for table in cut if table.state == "attached"]
-        start = parts[0].from_utc if parts else None
-        rest = self._counted(start) if parts else 0
-        self._announce(whole, start, rest)
-        for table in cut:
-            if table.state != "attached":
-                self.say(f"{table.partition} is {table.state}, but does not end before then: it is left alone")
+        tables = list_tables(self.conn, self.parent, self.before)
+        expired = [table for table in tables if table.expired]
+        partial = [table for table in tables if not table.expired and table.state == "attached"]
+        start = partial[0].start_utc if partial else None
+        rows = self._count(start) if partial else 0
+        self._report_plan(expired, start, rows)
+        for table in tables:
+            if not table.expired and table.state != "attached":
+                self.report(f"{table.partition} is {table.state}, but contains newer rows: skipped")
         if dry_run:
-            self.say("nothing was changed (dry run)")
+            self.report("dry run: nothing was deleted")
             return
-        for table in parts:
+        for table in partial:
             if table.marked:
-                unmark(self.connection, self.parent, table, self.policy)
-        for table in sorted(whole, key=lambda table: table.state != "detaching"):  # first: it bars the way to others
-            self._remove(table)
-        if rest:
-            self._delete(start)
+                remove_mark(self.connection, self.parent, table, self.retry)
+        # half-detached partitions first: while there is one, no other can be detached
+        for table in sorted(expired, key=lambda table: table.state != "detaching"):
+            self._drop_partition(table)
+        if rows:
+            self._delete_rows(start)
 
-    def _announce(self, whole: Sequence[Table], start: datetime | None, rest: int) -> None:
-        self.say(f"{self.name}, all before {_time(self.before)}:")
+    def _report_plan(self, expired: Sequence[Table], start: datetime | None, deleted_rows: int) -> None:
+        self.report(f"{self.name}, rows before {_isoformat(self.before)}:")
         archived = "archived and " if self.folder else ""
-        for table in whole:
-            rows = "rows not known before ANALYZE" if table.rows is None else f"about {table.rows:,} rows"
-            self.say(f"  {table.partition} ({rows}, {table.size}, {table.state}): to be {archived}dropped")
-        if rest:
-            since = "" if start is None else f" from {_time(start)} on"
-            self.say(f"  {rest:,} rows{since}: to be {archived}deleted in batches of {self.batch_rows:,}")
-        if not (whole or rest):
-            self.say("  nothing")
+        for table in expired:
+            rows = "number of rows unknown before ANALYZE" if table.rows is None else f"about {table.rows:,} rows"
+            self.report(f"  {table.partition} ({rows}, {table.size}, {table.state}): to be {archived}dropped")
+        if deleted_rows:
+            since = "" if start is None else f" since {_isoformat(start)}"
+            self.report(f"  {deleted_rows:,} rows{since}: to be {archived}deleted in batches of {self.batch_rows:,}")
+        if not (expired or deleted_rows):
+            self.report("  none")
 
-    def _counted(self, start: datetime | None) -> int:
+    def _count(self, start: datetime | None) -> int:
         return int(self.conn.values(_COUNT[self.parent], **self._window(start))[0])
 
     def _window(self, start: datetime | None) -> dict[str, Any]:
         return {"start_utc": "-infinity" if start is None else start, "end_utc": self.before}
 
-    def _remove(self, table: Table) -> None:
+    def _drop_partition(self, table: Table) -> None:
         """Detach a partition, archive it, and drop it."""
-        name = detached(self.connection, self.parent, self.name, table, self.policy, self.say)
-        statements = Statements(self.connection, self.parent)
-        attach = statements.of(name)["attach"]
+        name = detach(self.connection, self.parent, self.name, table, self.retry, self.report)
+        attach = Statements(self.connection, self.parent).get(name)["attach"]
         try:
-            self.policy.retry(self.connection, name, lambda: self._drop(name, table), name)
+            self.retry.run(
+                self.connection, name, lambda: self._archive_and_drop(name, table), f"{name} was not dropped"
+            )
         except (PvsiteSqlError, psycopg.Error):
             if not self.connection.closed:
-                self.say(f"{name} is detached, and kept: prune again to go on, or put it back with: {attach}")
+                self.report(f"{name} is detached but not dropped: run prune again, or attach it again with: {attach}")
             raise
 
-    def _drop(self, name: str, table: Table) -> None:
+    def _archive_and_drop(self, name: str, table: Table) -> None:
         statements = Statements(self.connection, self.parent)
         path = None
-        with self.conn.transaction():
+        with self.connection.transaction():  # not self.conn's: that one sends BEGIN only before a query file
             if self.folder is not None:
-                statements.run("hold", name)
-                with self.connection.transaction(force_rollback=True):  # takes the view back
+                statements.run("lock", name)
+                with self.connection.transaction(force_rollback=True):  # drops the view
                     statements.run("view", name)
-                    everything = {"start_utc": "-infinity", "end_utc": "infinity"}
-                    path = self._archive(self.folder, table.from_utc, table.to_utc, everything)
+                    window = {"start_utc": "-infinity", "end_utc": "infinity"}
+                    path = self._archive(self.folder, table.start_utc, table.end_utc, window)
             statements.run("drop", name)
-        archived = f", archived in {path}" if path else (", which was empty" if self.folder else "")
-        self.say(f"{name} dropped{archived}")
+        archived = f", archived in {path}" if path else (" (it was empty)" if self.folder else "")
+        self.report(f"{name} dropped{archived}")
 
-    def _delete(self, start: datetime | None) -> None:
-        """Delete the rows that no whole partition held."""
+    def _delete_rows(self, start: datetime | None) -> None:
+        """Delete the rows of partitions that also hold newer rows."""
         window = self._window(start)
         if self.folder is None:
-            deleted = sum(self._batches(window))
-            self.say(f"{deleted:,} rows deleted")
+            deleted = sum(self._delete_batches(window))
+            self.report(f"{deleted:,} rows deleted")
             return
         with tempfile.TemporaryFile() as keys:
             self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -232,31 +233,34 @@ class _Prune:
                 self.connection.isolation_level = None
             if path is None:
                 return
-            self.say(f"archived in {path}")
+            self.report(f"archived in {path}")
             archived, deleted = 0, 0
             batches = self._archived_readings(path) if self.parent == "generation" else self._archived_forecasts(keys)
             for name, batch in batches:
                 archived += len(next(iter(batch.values())))
-                deleted += len(self._gone(name, {**batch, **window}))
-        kept = f"; {archived - deleted:,} were changed or deleted by others meanwhile" if archived > deleted else ""
-        self.say(f"{deleted:,} rows deleted{kept}")
+                deleted += len(self._delete_batch(name, {**batch, **window}))
+        skipped = (
+            f"; {archived - deleted:,} skipped, because they were changed or deleted" if archived > deleted else ""
+        )
+        self.report(f"{deleted:,} rows deleted{skipped}")
 
-    def _batches(self, window: dict[str, Any]) -> Iterator[int]:
-        site = _FIRST_SITE
-        while gone := self._gone(_DELETE[self.parent], {**window, "from_site": site, "batch_rows": self.batch_rows}):
-            site = max(gone)
-            yield len(gone)
+    def _delete_batches(self, window: dict[str, Any]) -> Iterator[int]:
+        name, parameters = _DELETE[self.parent], {**window, "batch_rows": self.batch_rows}
+        from_site = _LOWEST_UUID
+        while sites := self._delete_batch(name, {**parameters, "from_site": from_site}):
+            from_site = max(sites)
+            yield len(sites)
 
-    def _gone(self, name: str, parameters: dict[str, Any]) -> list[UUID]:
-        """Delete a batch; the sites of its rows."""
-        left = f"not all of {self.name} is deleted"
-        return self.policy.retry(self.connection, self.name, lambda: self.conn.values(name, **parameters), left)
+    def _delete_batch(self, name: str, parameters: dict[str, Any]) -> list[UUID]:
+        """Delete a batch. Return the site of each deleted row."""
+        failure = f"not all rows of {self.name} were deleted"
+        return self.retry.run(self.connection, self.name, lambda: self.conn.values(name, **parameters), failure)
 
     def _archived_readings(self, path: Path) -> Iterator[tuple[str, dict[str, list[Any]]]]:
-        from .archive import readings_of  # noqa: PLC0415  pyarrow is an extra, and slow to import
+        from .archive import read_readings  # noqa: PLC0415  pyarrow is an extra, and slow to import
 
         names = {"site_uuid": "site_uuids", "start_utc": "starts_utc", "end_utc": "ends_utc"}
-        for columns in readings_of(path, self.batch_rows):
+        for columns in read_readings(path, self.batch_rows):
             batch = {names.get(name, name): column for name, column in columns.items()}
             yield "prune/delete_archived_generation", batch
 
@@ -275,55 +279,59 @@ class _Prune:
         window: dict[str, Any],
         keys: IO[bytes] | None = None,
     ) -> Path | None:
-        """Write what the view shows of a window, if there is anything; of forecasts, note what they are."""
+        """Write the rows of the view in a window to a file, if there are any.
+
+        `keys`, if given, receives the uuid and digest of each forecast.
+        """
         from . import archive  # noqa: PLC0415  pyarrow is an extra, and slow to import
 
         if self.parent == "generation":
             rows = self.conn.copy_out("prune/archive_generation", **window)
             blocks = decode_in_blocks(GENERATION, rows, _ROW_GROUP)
-            schema, parts = archive.READINGS, (archive.readings(block) for block in blocks)
+            schema, tables = archive.READINGS, (archive.readings_table(block) for block in blocks)
         else:
             levels = self.conn.values("prune/archive_levels", **window)
-            some = self._forecasts(window, keys)
-            schema, parts = archive.schema_of(levels), (archive.forecast_values(each, levels) for each in some)
-        first = next(parts, None)
+            groups = self._forecasts(window, keys)
+            schema = archive.forecasts_schema(levels)
+            tables = (archive.forecast_values_table(group, levels) for group in groups)
+        first = next(tables, None)
         if first is None:
             return None
         info = self.connection.info
-        return archive.written(
+        return archive.write(
             folder,
-            f"{self.parent}_{_stem(start)}_{_stem(end)}",
+            f"{self.parent}_{_file_part(start)}_{_file_part(end)}",
             schema,
-            chain([first], parts),
+            chain([first], tables),
             source=f"{gethostname()} {info.host}:{info.port}/{info.dbname}",
         )
 
     def _forecasts(self, window: dict[str, Any], keys: IO[bytes] | None) -> Iterator[list[dict[str, Any]]]:
-        """The forecasts that the view shows of a window, as many at a time as make a row group."""
-        some: list[dict[str, Any]] = []
+        """Yield the forecasts of the view in a window, in groups of about one row group."""
+        group: list[dict[str, Any]] = []
         values = 0
         with psycopg.ServerCursor(self.connection, "pruned", row_factory=dict_row) as cursor:
             cursor.execute(query("prune/archive_forecasts").text, window, binary=True)
-            while fetched := cursor.fetchmany(_FETCHED_FORECASTS):
-                some += fetched
+            while fetched := cursor.fetchmany(_FETCH_FORECASTS):
+                group += fetched
                 values += sum(len(row["power_kw"]) for row in fetched)
                 if keys is not None:
                     keys.write(
                         np.array([(str(row["forecast_uuid"]), row["digest"]) for row in fetched], _KEY).tobytes()
                     )
                 if values >= _ROW_GROUP:
-                    yield some
-                    some, values = [], 0
-        if some:
-            yield some
+                    yield group
+                    group, values = [], 0
+        if group:
+            yield group
 
 
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+def _isoformat(time_utc: datetime) -> str:
+    return f"{time_utc:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _stem(moment: datetime | None) -> str:
-    """For the name of a file."""
-    if moment is None:
+def _file_part(time_utc: datetime | None) -> str:
+    """Return a time as part of a file name."""
+    if time_utc is None:
         return "unbounded"
-    return f"{moment:%Y-%m-%d}" if moment.time() == time.min else f"{moment:%Y-%m-%dT%H%M%SZ}"
+    return f"{time_utc:%Y-%m-%d}" if time_utc.time() == time.min else f"{time_utc:%Y-%m-%dT%H%M%SZ}"

@@ -1,4 +1,4 @@
--- Requests that are not there yet.
+-- Insert the API requests that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

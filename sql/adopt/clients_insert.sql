@@ -1,4 +1,4 @@
--- Clients that are not there yet.
+-- Insert the clients that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

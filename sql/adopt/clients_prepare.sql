@@ -1,10 +1,10 @@
--- Clients. A name is one client here: where it is there under another id, that one stands for it.
+-- Prepare clients. Names are unique here: if a stored client has the same name and another id, its id is used.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (all rows of both sides)
 -- Touches: adopt_documents + clients
--- After: adopt/documents_arrived, adopt/documents_rows
+-- After: adopt/documents_staging, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT
     d.document,
@@ -18,7 +18,7 @@ SELECT
         ELSE jsonb_build_object('client_name', s.client_name)
     END,
     CASE WHEN s.client_name IS NULL THEN 'it has no name' END,
-    CASE WHEN known.client_uuid <> s.client_uuid THEN 'its name is there under another id, which stands for it' END
+    CASE WHEN known.client_uuid <> s.client_uuid THEN 'its name already exists with another id, which is used' END
 FROM pg_temp.adopt_documents AS d
 CROSS JOIN jsonb_to_record(d.document) AS s (client_uuid uuid, client_name text, created_utc timestamp)
 LEFT JOIN clients AS c ON c.client_name = s.client_name

@@ -1,7 +1,7 @@
--- Looks up what is stored now in place of each row of a small table: under its id, as a membership, or as the same change of a site.
+-- Look up what is stored for each row of a small table: by id, group membership, or change of a site.
 --
 -- Parameters:
---   kind  text  the table here
+--   kind  text  the target table
 -- Result: none
 -- Index: users_pkey, sites_pkey, site_group_sites_pkey, site_history_pkey, inverters_pkey, status_pkey, api_request_pkey
 -- Touches: 2 * adopt_rows + clients + ml_models + site_groups
@@ -58,7 +58,7 @@ SET
                     AND h.site_uuid = (r.target ->> 'site_uuid')::uuid
                     AND h.changed_utc = (r.target ->> 'changed_utc')::timestamptz
                     AND to_jsonb(h) @> r.target
-                LIMIT 1  -- the same change may stand in the source twice
+                LIMIT 1  -- the source may contain a change twice
             )
         ) AS b
     )

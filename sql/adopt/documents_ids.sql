@@ -1,4 +1,4 @@
--- By which id a row of the source is known here. Kept for the whole session.
+-- Create the table that maps ids of the source to stored ids. It is kept for the whole session.
 --
 -- Parameters: none
 -- Result: none

@@ -1,7 +1,7 @@
--- Remembers the ids of the rows that are taken over, for the rows of other tables that name them.
+-- Save the ids of the copied rows, for rows of other tables that refer to them.
 --
 -- Parameters:
---   kind  text  the table
+--   kind  text  the target table
 -- Result: none
 -- Index: none (all of the temporary table)
 -- Touches: adopt_rows

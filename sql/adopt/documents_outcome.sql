@@ -1,4 +1,4 @@
--- What became of the rows of a small table: a row is stored if what is stored has everything that it should have.
+-- Count the rows of a small table by outcome. A row is `stored` if the stored row has all values of the target row.
 --
 -- Parameters: none
 -- Result: row

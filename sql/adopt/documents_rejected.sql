@@ -1,4 +1,4 @@
--- The rows of a small table that are not stored as they were in the source, as JSON documents.
+-- List the rows of a small table that are not stored exactly as in the source, as JSON documents.
 --
 -- Parameters: none
 -- Result: row

@@ -1,15 +1,15 @@
--- What is to become of each of them.
+-- Create the table for prepared rows: the target row, or the reason why a row is rejected.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (a new table)
 -- Touches: none
 CREATE TEMPORARY TABLE IF NOT EXISTS adopt_rows (
-    document jsonb NOT NULL, -- the source's row
-    source_uuid uuid,        -- its id there
-    stored_uuid uuid,        -- the id that it has here: another one where its name is taken
-    target jsonb,            -- the row as it has to stand here
-    reason text,             -- why it is not taken over
-    note text,               -- what of it is taken over otherwise than it was
-    stored jsonb             -- the row that stands here in its place
+    document jsonb NOT NULL, -- the row in the source
+    source_uuid uuid,        -- its id in the source
+    stored_uuid uuid,        -- its id here; a different one if its name already exists
+    target jsonb,            -- the row to store
+    reason text,             -- why it is rejected
+    note text,               -- what differs from the source
+    stored jsonb             -- the row that is stored
 ) ON COMMIT DELETE ROWS;

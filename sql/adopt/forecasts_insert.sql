@@ -1,11 +1,11 @@
--- Forecasts whose key is not stored yet, in the order of the key, as forecasts/insert_new does it.
+-- Insert the forecasts whose key is not stored yet, in key order, as forecasts/insert_new does.
 --
 -- Parameters:
---   start_utc  timestamptz  the first timestamp: prunes the partitions
---   end_utc    timestamptz  the last timestamp
+--   start_utc  timestamptz  first timestamp, for partition pruning
+--   end_utc    timestamptz  last timestamp, inclusive
 -- Result: none
 -- Index: forecasts_key
--- Touches: adopt_forecast_rows + forecasts (those of the months of the range)
+-- Touches: adopt_forecast_rows + forecasts (those in the months of the range)
 -- After: adopt/forecasts_rows
 INSERT INTO forecasts (
     forecast_uuid,

@@ -1,9 +1,9 @@
--- What became of the forecasts of a range: each is looked up where it should be stored, and the values counted and summed up on
--- both sides.
+-- Count the forecasts of a range by outcome, comparing each with the stored one, and count and sum up the values of
+-- both.
 --
 -- Parameters:
---   start_utc  timestamptz  the first timestamp: prunes the partitions
---   end_utc    timestamptz  the last timestamp
+--   start_utc  timestamptz  first timestamp, for partition pruning
+--   end_utc    timestamptz  last timestamp, inclusive
 -- Result: row
 --   outcome          text
 --   reason           text
@@ -14,7 +14,7 @@
 --   source_power_kw  numeric
 --   stored_power_kw  numeric
 -- Index: forecasts_key
--- Touches: adopt_forecast_rows + forecasts (those of the months of the range)
+-- Touches: adopt_forecast_rows + forecasts (those in the months of the range)
 -- After: adopt/forecasts_rows
 SELECT
     o.outcome,
@@ -41,7 +41,7 @@ FROM (
             ELSE 'conflict'
         END AS outcome,
         n.reason,
-        CASE WHEN n.reason IS NULL AND n.created_utc IS NULL THEN 'created_utc was not known: now' END AS note,
+        CASE WHEN n.reason IS NULL AND n.created_utc IS NULL THEN 'created_utc is NULL: stored with the current time' END AS note,
         n.source_values,
         n.source_power_kw,
         v.stored_values,

@@ -1,11 +1,12 @@
--- Turns the values of each forecast into the arrays of one row, if they all last equally long and lie on one grid; a forecast is
--- taken over whole or not at all. Of several of one site, timestamp, model and version the newest one (created_utc) is stored.
+-- Prepare forecasts: convert the values of each into the arrays of one row, if they have one duration and lie on one
+-- time grid. A forecast is copied completely or not at all. If several have the same site, timestamp, model and
+-- version, the newest one (created_utc) is stored.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (sites are few beside the forecasts of a range)
 -- Touches: adopt_forecasts + sites + adopt_ids
--- After: adopt/documents_ids, adopt/forecasts_arrived, adopt/forecasts_rows
+-- After: adopt/documents_ids, adopt/forecasts_staging, adopt/forecasts_rows
 INSERT INTO pg_temp.adopt_forecast_rows (  -- noqa: disable=ST05
     forecast_uuid, site_uuid, timestamp_utc, ml_model_uuid, forecast_version, created_utc, start_utc, resolution_minutes, power_kw,
     probabilistic_levels, probabilistic_kw, source_values, source_power_kw, reason
@@ -18,19 +19,19 @@ SELECT
     version.name,
     a.created_utc,
     a.starts_utc[1],
-    extract(EPOCH FROM c.lasts)::integer / 60,
+    extract(EPOCH FROM c.duration)::integer / 60,
     p.power_kw,
     l.names,
     l.kw,
     c.source_values,
     c.source_power_kw,
     CASE
-        WHEN refused.reason IS NOT NULL THEN refused.reason
+        WHEN rejected.reason IS NOT NULL THEN rejected.reason
         WHEN
             row_number() OVER (
-                PARTITION BY a.site_uuid, a.timestamp_utc, m.stored_uuid, version.name, refused.reason
+                PARTITION BY a.site_uuid, a.timestamp_utc, m.stored_uuid, version.name, rejected.reason
                 ORDER BY a.created_utc DESC NULLS LAST, a.forecast_uuid DESC
-            ) > 1 THEN 'a newer forecast of the same site, timestamp, model and version'
+            ) > 1 THEN 'a newer forecast has the same site, timestamp, model and version'
     END
 FROM pg_temp.adopt_forecasts AS a
 CROSS JOIN LATERAL (SELECT COALESCE(a.forecast_version, '') AS name) AS version
@@ -40,7 +41,7 @@ CROSS JOIN
     LATERAL (
         SELECT
             count(*)::integer AS source_values,
-            -- as source_forecast_totals has it
+            -- as in source_forecast_totals
             COALESCE(
                 sum(
                     CASE
@@ -53,51 +54,54 @@ CROSS JOIN
             bool_and((abs(v.power_kw) <= 3.4e38) IS TRUE) AS is_finite,
             bool_and(
                 (v.start_utc >= '1970-01-01T00:00Z' AND v.start_utc < '2100-01-01T00:00Z' AND v.end_utc < 'infinity') IS TRUE
-            ) AS is_in_time,
-            bool_and((v.end_utc > v.start_utc) IS TRUE) AS is_ahead,
-            min(CASE WHEN isfinite(v.start_utc) AND isfinite(v.end_utc) THEN v.end_utc - v.start_utc END) AS lasts,
-            max(CASE WHEN isfinite(v.start_utc) AND isfinite(v.end_utc) THEN v.end_utc - v.start_utc END) AS lasts_at_most
+            ) AS is_in_range,
+            bool_and((v.end_utc > v.start_utc) IS TRUE) AS ends_after_start,
+            min(CASE WHEN isfinite(v.start_utc) AND isfinite(v.end_utc) THEN v.end_utc - v.start_utc END) AS duration,
+            max(CASE WHEN isfinite(v.start_utc) AND isfinite(v.end_utc) THEN v.end_utc - v.start_utc END) AS max_duration
         FROM unnest(a.starts_utc, a.ends_utc, a.power_kw) AS v (start_utc, end_utc, power_kw)
     ) AS c
 CROSS JOIN
     LATERAL (
-        -- the usual forecast: no gaps, and so nothing more to look at
+        -- true for most forecasts: no gaps, so the slower checks below are skipped
         SELECT
             CASE
-                WHEN c.is_in_time AND c.is_ahead AND (c.source_values - 1) * c.lasts = a.starts_utc[c.source_values] - a.starts_utc[1]
-                    THEN a.starts_utc = ARRAY(SELECT generate_series(a.starts_utc[1], a.starts_utc[c.source_values], c.lasts))
+                WHEN
+                    c.is_in_range
+                    AND c.ends_after_start
+                    AND (c.source_values - 1) * c.duration = a.starts_utc[c.source_values] - a.starts_utc[1]
+                    THEN a.starts_utc = ARRAY(SELECT generate_series(a.starts_utc[1], a.starts_utc[c.source_values], c.duration))
                 ELSE FALSE
-            END AS is_whole
-        LIMIT 1  -- worked out once, not wherever it is named
+            END AS is_complete
+        LIMIT 1  -- LIMIT prevents inlining, so this is computed once
     ) AS grid
 CROSS JOIN
     LATERAL (
         SELECT
             CASE
-                WHEN s.site_uuid IS NULL THEN 'its site is not there'
+                WHEN s.site_uuid IS NULL THEN 'its site does not exist'
                 WHEN (a.timestamp_utc >= '1970-01-01T00:00Z' AND a.timestamp_utc < '2100-01-01T00:00Z') IS NOT TRUE
-                    THEN 'its timestamp is outside of 1970 to 2099'
+                    THEN 'its timestamp is outside 1970 to 2099'
                 WHEN c.source_values = 0 THEN 'it has no values'
-                WHEN cardinality(a.ml_model_uuids) > 1 THEN 'its values are of several models'
-                WHEN a.ml_model_uuids[1] IS NOT NULL AND m.stored_uuid IS NULL THEN 'its model is not there'
-                WHEN NOT c.is_finite THEN 'a value is missing, NaN or infinite'
-                WHEN NOT c.is_in_time THEN 'a value lies outside of 1970 to 2099'
-                WHEN NOT c.is_ahead THEN 'a value does not end after its start'
-                WHEN c.lasts < c.lasts_at_most THEN 'its values last differently long'
+                WHEN cardinality(a.ml_model_uuids) > 1 THEN 'its values have several models'
+                WHEN a.ml_model_uuids[1] IS NOT NULL AND m.stored_uuid IS NULL THEN 'its model does not exist'
+                WHEN NOT c.is_finite THEN 'a value is NULL, NaN or infinite'
+                WHEN NOT c.is_in_range THEN 'a value is outside 1970 to 2099'
+                WHEN NOT c.ends_after_start THEN 'the end of a value is not after its start'
+                WHEN c.duration < c.max_duration THEN 'its values have different durations'
                 WHEN
-                    NOT grid.is_whole
+                    NOT grid.is_complete
                     AND c.source_values > (SELECT count(DISTINCT v.start_utc) FROM unnest(a.starts_utc) AS v (start_utc))
                     THEN 'two values have the same start'
-                WHEN extract(EPOCH FROM c.lasts) % 60 <> 0 OR c.lasts > interval '1440 minutes'
-                    THEN 'its values do not last whole minutes, from 1 to 1440'
+                WHEN extract(EPOCH FROM c.duration) % 60 <> 0 OR c.duration > interval '1440 minutes'
+                    THEN 'the duration of its values is not 1 to 1440 whole minutes'
                 WHEN
-                    NOT grid.is_whole
+                    NOT grid.is_complete
                     AND EXISTS (
                         SELECT
                         FROM unnest(a.starts_utc) AS v (start_utc)
-                        WHERE extract(EPOCH FROM v.start_utc - a.starts_utc[1]) % extract(EPOCH FROM c.lasts) <> 0
-                    ) THEN 'its values do not lie on one grid'
-                WHEN extract(EPOCH FROM a.starts_utc[c.source_values] - a.starts_utc[1]) / extract(EPOCH FROM c.lasts) >= 100000
+                        WHERE extract(EPOCH FROM v.start_utc - a.starts_utc[1]) % extract(EPOCH FROM c.duration) <> 0
+                    ) THEN 'its values are not on one time grid'
+                WHEN extract(EPOCH FROM a.starts_utc[c.source_values] - a.starts_utc[1]) / extract(EPOCH FROM c.duration) >= 100000
                     THEN 'it has more than 100000 slots'
                 WHEN
                     EXISTS (
@@ -110,27 +114,27 @@ CROSS JOIN
                                 WHEN 'null' THEN FALSE
                                 ELSE TRUE
                             END
-                    ) THEN 'its probabilistic values are not numbers by name'
+                    ) THEN 'its probabilistic values are not an object of numbers'
             END AS reason
         LIMIT 1
-    ) AS refused
+    ) AS rejected
 LEFT JOIN LATERAL (
     SELECT CASE
-        WHEN refused.reason IS NOT NULL THEN NULL  -- some casts below would fail
+        WHEN rejected.reason IS NOT NULL THEN NULL  -- the casts below could fail
         WHEN
-            grid.is_whole
+            grid.is_complete
             THEN ARRAY(
                 SELECT CASE WHEN abs(v.power_kw) < 1e-37 THEN 0 ELSE v.power_kw::real END
                 FROM unnest(a.power_kw) AS v (power_kw)
             )
         ELSE ARRAY(
             SELECT CASE WHEN abs(v.power_kw) < 1e-37 THEN 0 ELSE v.power_kw::real END
-            FROM generate_series(a.starts_utc[1], a.starts_utc[c.source_values], c.lasts) AS slot (start_utc)
+            FROM generate_series(a.starts_utc[1], a.starts_utc[c.source_values], c.duration) AS slot (start_utc)
             LEFT JOIN unnest(a.starts_utc, a.power_kw) AS v (start_utc, power_kw) ON v.start_utc = slot.start_utc
             ORDER BY slot.start_utc
         )
     END AS power_kw
-) AS p ON refused.reason IS NULL
+) AS p ON rejected.reason IS NULL
 LEFT JOIN LATERAL (
     SELECT
         array_agg(level.name ORDER BY length(level.name), level.name COLLATE "C") AS names,  -- noqa: RF03
@@ -140,15 +144,15 @@ LEFT JOIN LATERAL (
             k.name,
             ARRAY(
                 SELECT CASE WHEN abs((v.value ->> k.name)::numeric) < 1e-37 THEN 0 ELSE (v.value ->> k.name)::numeric::real END
-                FROM generate_series(a.starts_utc[1], a.starts_utc[c.source_values], c.lasts) AS slot (start_utc)
+                FROM generate_series(a.starts_utc[1], a.starts_utc[c.source_values], c.duration) AS slot (start_utc)
                 LEFT JOIN unnest(a.starts_utc, a.probabilistic_values) AS v (start_utc, value) ON v.start_utc = slot.start_utc
                 ORDER BY slot.start_utc
             ) AS kw
         FROM (
             SELECT DISTINCT e.name
-            FROM unnest(CASE WHEN refused.reason IS NULL THEN a.probabilistic_values END) AS v (value)
+            FROM unnest(CASE WHEN rejected.reason IS NULL THEN a.probabilistic_values END) AS v (value)
             CROSS JOIN LATERAL jsonb_each(v.value) AS e (name, value)
             WHERE e.value <> 'null'
         ) AS k
     ) AS level
-) AS l ON refused.reason IS NULL AND a.probabilistic_values IS NOT NULL;
+) AS l ON rejected.reason IS NULL AND a.probabilistic_values IS NOT NULL;

@@ -1,8 +1,8 @@
--- The forecasts of a range that are not stored as they were in the source, a row a value.
+-- List the values of the forecasts of a range that are not stored exactly as in the source.
 --
 -- Parameters:
---   start_utc  timestamptz  the first timestamp: prunes the partitions
---   end_utc    timestamptz  the last timestamp
+--   start_utc  timestamptz  first timestamp, for partition pruning
+--   end_utc    timestamptz  last timestamp, inclusive
 -- Result: row
 --   outcome               text
 --   reason                text
@@ -18,8 +18,8 @@
 --   probabilistic_values  text
 --   stored_uuid           uuid
 -- Index: forecasts_key
--- Touches: adopt_forecasts + adopt_forecast_rows + forecasts (those of the months of the range)
--- After: adopt/forecasts_arrived, adopt/forecasts_rows
+-- Touches: adopt_forecasts + adopt_forecast_rows + forecasts (those in the months of the range)
+-- After: adopt/forecasts_staging, adopt/forecasts_rows
 SELECT
     o.outcome,
     o.reason,

@@ -1,4 +1,4 @@
--- What is to become of each of them: the columns of `forecasts`, and why it is not taken over.
+-- Create the table for prepared forecasts: the columns of `forecasts`, and the reason why a forecast is rejected.
 --
 -- Parameters: none
 -- Result: none
@@ -16,7 +16,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS adopt_forecast_rows (
     power_kw real[],
     probabilistic_levels text[],
     probabilistic_kw real[],
-    source_values integer NOT NULL,    -- how many values it has in the source
-    source_power_kw numeric NOT NULL,  -- and their sum
-    reason text                        -- why it is not taken over
+    source_values integer NOT NULL,    -- number of values in the source
+    source_power_kw numeric NOT NULL,  -- their sum
+    reason text                        -- why it is rejected
 ) ON COMMIT DELETE ROWS;

@@ -1,10 +1,10 @@
--- The forecasts of a range, as they come.
+-- Copy the forecasts of a range into the staging table.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (a COPY)
 -- Touches: none
--- After: adopt/forecasts_arrived
+-- After: adopt/forecasts_staging
 COPY pg_temp.adopt_forecasts (
     forecast_uuid,
     site_uuid,

@@ -1,8 +1,8 @@
--- Readings whose key is not stored yet, in the order of the key, as generation/insert_new does it.
+-- Insert the readings whose key is not stored yet, in key order, as generation/insert_new does.
 --
 -- Parameters:
---   start_utc  timestamptz  the first start: prunes the partitions
---   end_utc    timestamptz  the last start
+--   start_utc  timestamptz  first start, for partition pruning
+--   end_utc    timestamptz  last start, inclusive
 -- Result: none
 -- Index: generation_pkey
 -- Touches: adopt_generation_rows + month_readings

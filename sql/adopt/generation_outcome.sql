@@ -1,8 +1,8 @@
--- What became of the readings of a range: each is looked up where it should be stored, and the power summed up on both sides.
+-- Count the readings of a range by outcome, comparing each with the stored one, and sum up the power of both.
 --
 -- Parameters:
---   start_utc  timestamptz  the first start: prunes the partitions
---   end_utc    timestamptz  the last start
+--   start_utc  timestamptz  first start, for partition pruning
+--   end_utc    timestamptz  last start, inclusive
 -- Result: row
 --   outcome          text
 --   reason           text
@@ -32,7 +32,7 @@ FROM (
             ELSE 'conflict'
         END AS outcome,
         n.reason,
-        CASE WHEN n.reason IS NULL AND n.created_utc IS NULL THEN 'created_utc was not known: now' END AS note,
+        CASE WHEN n.reason IS NULL AND n.created_utc IS NULL THEN 'created_utc is NULL: stored with the current time' END AS note,
         n.generation_power_kw::numeric AS source_kw,
         g.generation_power_kw::numeric AS stored_kw
     FROM pg_temp.adopt_generation_rows AS n

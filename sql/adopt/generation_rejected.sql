@@ -1,8 +1,8 @@
--- The readings of a range that are not stored as they were in the source.
+-- List the readings of a range that are not stored exactly as in the source.
 --
 -- Parameters:
---   start_utc  timestamptz  the first start: prunes the partitions
---   end_utc    timestamptz  the last start
+--   start_utc  timestamptz  first start, for partition pruning
+--   end_utc    timestamptz  last start, inclusive
 -- Result: row
 --   outcome              text
 --   reason               text

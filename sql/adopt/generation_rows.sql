@@ -1,4 +1,4 @@
--- What is to become of each of them.
+-- Create the table for prepared readings, with the reason why a reading is rejected.
 --
 -- Parameters: none
 -- Result: none
@@ -11,5 +11,5 @@ CREATE TEMPORARY TABLE IF NOT EXISTS adopt_generation_rows (
     end_utc timestamptz,
     generation_power_kw double precision,
     created_utc timestamptz,
-    reason text -- why it is not taken over
+    reason text -- why it is rejected
 ) ON COMMIT DELETE ROWS;

@@ -1,10 +1,10 @@
--- The readings of a range, as they come.
+-- Copy the readings of a range into the staging table.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (a COPY)
 -- Touches: none
--- After: adopt/generation_arrived
+-- After: adopt/generation_staging
 COPY pg_temp.adopt_generation (
     generation_uuid,
     site_uuid,

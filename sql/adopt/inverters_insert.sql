@@ -1,4 +1,4 @@
--- Inverters that are not there yet.
+-- Insert the inverters that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

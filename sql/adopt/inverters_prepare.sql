@@ -1,10 +1,10 @@
--- Inverters.
+-- Prepare inverters.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (all rows of both sides)
 -- Touches: adopt_documents + sites
--- After: adopt/documents_arrived, adopt/documents_rows
+-- After: adopt/documents_staging, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason)  -- noqa: disable=ST05
 SELECT
     d.document,
@@ -16,7 +16,7 @@ SELECT
         WHEN NOT EXISTS (
             SELECT FROM sites AS o
             WHERE o.site_uuid = n.site_uuid
-        ) THEN 'its site is not there'
+        ) THEN 'its site does not exist'
     END
 FROM pg_temp.adopt_documents AS d
 CROSS JOIN

@@ -1,4 +1,4 @@
--- Models that are not there yet.
+-- Insert the models that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

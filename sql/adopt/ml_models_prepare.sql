@@ -1,11 +1,11 @@
--- Models. Name and version are one model here: where several have them, the first one made stands for them, and where they are
--- there under another id, that one.
+-- Prepare models. A name and version is unique here. If several models of the source have the same one, the oldest is
+-- used; if a stored model has it, that one is used.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (all rows of both sides)
 -- Touches: adopt_documents + adopt_documents * adopt_documents + ml_models
--- After: adopt/documents_arrived, adopt/documents_rows
+-- After: adopt/documents_staging, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT
     d.document,
@@ -21,10 +21,10 @@ SELECT
     NULL,
     NULLIF(concat_ws(
         '; ',
-        CASE WHEN s.name IS NULL THEN 'it had no name: an empty one' END,
+        CASE WHEN s.name IS NULL THEN 'it has no name: stored with an empty name' END,
         CASE
             WHEN known.ml_model_uuid <> s.model_uuid
-                THEN 'its name and version are there under another id, which stands for it'
+                THEN 'its name and version already exist with another id, which is used'
         END
     ), '')
 FROM pg_temp.adopt_documents AS d

@@ -1,4 +1,4 @@
--- Memberships that are not there yet.
+-- Insert the group members that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

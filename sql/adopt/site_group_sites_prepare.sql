@@ -1,20 +1,20 @@
--- Which site stands in which group.
+-- Prepare members of site groups.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (all rows of both sides)
 -- Touches: adopt_documents + adopt_ids + sites
--- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
+-- After: adopt/documents_staging, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, target, reason)  -- noqa: disable=ST05
 SELECT
     d.document,
     jsonb_build_object('site_group_uuid', g.stored_uuid, 'site_uuid', n.site_uuid),
     CASE
-        WHEN g.stored_uuid IS NULL THEN 'its group is not taken over'
+        WHEN g.stored_uuid IS NULL THEN 'its group was not copied'
         WHEN NOT EXISTS (
             SELECT FROM sites AS o
             WHERE o.site_uuid = n.site_uuid
-        ) THEN 'its site is not there'
+        ) THEN 'its site does not exist'
     END
 FROM pg_temp.adopt_documents AS d
 CROSS JOIN

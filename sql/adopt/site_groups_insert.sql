@@ -1,4 +1,4 @@
--- Site groups that are not there yet.
+-- Insert the site groups that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

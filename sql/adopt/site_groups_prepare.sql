@@ -1,10 +1,10 @@
--- Site groups. A name is one group here: where it is there under another id, that group stands for it.
+-- Prepare site groups. Names are unique here: if a stored group has the same name and another id, its id is used.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (all rows of both sides)
 -- Touches: adopt_documents + site_groups
--- After: adopt/documents_arrived, adopt/documents_rows
+-- After: adopt/documents_staging, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT
     d.document,
@@ -22,9 +22,9 @@ SELECT
     CASE WHEN n.site_group_name IS NULL THEN 'it has no name' END,
     NULLIF(concat_ws(
         '; ',
-        CASE WHEN s.service_level < 0 THEN 'its service level was below 0: 0' END,
+        CASE WHEN s.service_level < 0 THEN 'service_level is below 0: stored as 0' END,
         CASE
-            WHEN known.site_group_uuid <> n.site_group_uuid THEN 'its name is there under another id, which stands for it'
+            WHEN known.site_group_uuid <> n.site_group_uuid THEN 'its name already exists with another id, which is used'
         END
     ), '')
 FROM pg_temp.adopt_documents AS d

@@ -1,5 +1,6 @@
--- Changes of sites that are not there yet. Which user of the old server made them is not known; the database_user says whence they are.
--- A change is the same if its client is known by another id now, as when the source has deleted it: nothing can be taken out again.
+-- Insert the changes of sites that are not stored yet. The database user of a change is unknown; `(pvsite-datamodel)`
+-- marks where it comes from. A change also counts as stored if only the client id differs, for example because the
+-- source has deleted the client: the history cannot be corrected.
 --
 -- Parameters: none
 -- Result: none
@@ -36,5 +37,5 @@ WHERE
             AND h.operation = s.operation
             AND h.new_row - 'client_uuid' IS NOT DISTINCT FROM s.new_row - 'client_uuid'
     )
--- change_id counts up in this order
+-- the order of change_id
 ORDER BY s.changed_utc, (r.document ->> 'number')::bigint;

@@ -1,14 +1,16 @@
--- The history of the sites, as pvsite-datamodel's triggers wrote it: the row that a change left, or, of a delete, took away.
+-- Prepare the history of the sites, as the triggers of pvsite-datamodel wrote it: the row after a change or, for a
+-- delete, before it.
 --
--- The row before an update is the one that the change before it left; of the first change that is known, an update becomes a baseline.
--- Rows keep what has no column here. A change that is not older than what has become of the site here would contradict it. A row of which
--- sites/get_as_of could make no site is none. When a site was made that does not say so is not later than the change.
+-- The row before an update is the row after the previous change. If that is unknown, the update becomes a baseline.
+-- Rows keep properties without a column. A change that is not older than the history in this database is rejected,
+-- because it would contradict it. A row that sites/get_as_of could not return as a site is rejected. If created_utc
+-- of the site is unknown, the time of the change is used.
 --
 -- Parameters: none
 -- Result: none
 -- Index: site_history_pkey, users_pkey
 -- Touches: 2 * adopt_documents + adopt_ids + site_history
--- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
+-- After: adopt/documents_staging, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, target, reason, note)  -- noqa: disable=ST05
 SELECT
     c.document,
@@ -22,15 +24,15 @@ SELECT
     ),
     CASE
         WHEN c.changed_utc IS NULL THEN 'it has no time'
-        WHEN k.operation IS NULL THEN 'it is no insert, update or delete'
-        WHEN c.row IS NULL THEN 'its data are no row of its site'
-        WHEN c.changed_utc > now() THEN 'its time lies in the future'
-        WHEN c.changed_utc >= here.since_utc THEN 'it is not older than what has become of the site here'
+        WHEN k.operation IS NULL THEN 'its operation is not insert, update or delete'
+        WHEN c.row IS NULL THEN 'its data is not a row of its site'
+        WHEN c.changed_utc > now() THEN 'its time is in the future'
+        WHEN c.changed_utc >= here.since_utc THEN 'it is not older than the history of the site in this database'
     END,
     NULLIF(concat_ws(
         '; ',
-        CASE WHEN k.operation = 'baseline' THEN 'the row before the update is not known: a baseline' END,
-        CASE WHEN c.is_undated THEN 'created_utc was not known: that of the change' END
+        CASE WHEN k.operation = 'baseline' THEN 'the row before the update is unknown: stored as a baseline' END,
+        CASE WHEN c.is_undated THEN 'created_utc of the site is unknown: the time of the change is used' END
     ), '')
 FROM (
     SELECT
@@ -59,7 +61,7 @@ FROM (
                         SELECT FROM jsonb_each(m.row) AS e (key, value)
                         WHERE
                             e.value <> 'null' AND CASE
-                                -- nothing but numbers lies between two numbers
+                                -- in jsonb order, only numbers lie between two numbers
                                 WHEN e.key IN ('client_site_id', 'ml_id')
                                     THEN e.value < '-2147483648' OR e.value > '2147483647' OR e.value::text LIKE '%.%'
                                 WHEN

@@ -1,4 +1,4 @@
--- Sites that are not there yet.
+-- Insert the sites that are not stored yet.
 --
 -- Parameters: none
 -- Result: none
@@ -75,5 +75,5 @@ WHERE
     AND NOT EXISTS (
         SELECT FROM sites AS o
         WHERE o.site_uuid = r.stored_uuid
-    )  -- would use up a number of ml_id
+    )  -- otherwise nextval() would waste a number of ml_id
 ON CONFLICT DO NOTHING;

@@ -1,11 +1,11 @@
--- Sites. A property that cannot be right here is left unknown and noted, and so is what has no column here: the site and its
--- readings are taken over all the same. An ml_id that another site has is given anew by sites_insert.
+-- Prepare sites. An invalid property becomes NULL, with a note, so that the site and its readings can be copied; so
+-- does a property without a column. If another site has the same ml_id, sites_insert assigns a new one.
 --
 -- Parameters: none
 -- Result: none
 -- Index: sites_ml_id_key
 -- Touches: adopt_documents + adopt_ids + 2 * sites
--- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
+-- After: adopt/documents_staging, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT
     d.document,
@@ -37,30 +37,30 @@ SELECT
     CASE WHEN s.asset_type <> 'pv' AND s.asset_type <> 'wind' THEN 'its asset type is neither pv nor wind' END,
     NULLIF(concat_ws(
         '; ',
-        CASE WHEN s.orientation IS DISTINCT FROM p.orientation THEN 'orientation out of range: unknown' END,
-        CASE WHEN s.tilt IS DISTINCT FROM p.tilt THEN 'tilt out of range: unknown' END,
-        CASE WHEN s.latitude IS DISTINCT FROM p.latitude THEN 'latitude out of range: unknown' END,
-        CASE WHEN s.longitude IS DISTINCT FROM p.longitude THEN 'longitude out of range: unknown' END,
-        CASE WHEN s.capacity_kw IS DISTINCT FROM p.capacity_kw THEN 'capacity_kw out of range: unknown' END,
+        CASE WHEN s.orientation IS DISTINCT FROM p.orientation THEN 'orientation out of range: stored as NULL' END,
+        CASE WHEN s.tilt IS DISTINCT FROM p.tilt THEN 'tilt out of range: stored as NULL' END,
+        CASE WHEN s.latitude IS DISTINCT FROM p.latitude THEN 'latitude out of range: stored as NULL' END,
+        CASE WHEN s.longitude IS DISTINCT FROM p.longitude THEN 'longitude out of range: stored as NULL' END,
+        CASE WHEN s.capacity_kw IS DISTINCT FROM p.capacity_kw THEN 'capacity_kw out of range: stored as NULL' END,
         CASE
             WHEN s.inverter_capacity_kw IS DISTINCT FROM p.inverter_capacity_kw
-                THEN 'inverter_capacity_kw out of range: unknown'
+                THEN 'inverter_capacity_kw out of range: stored as NULL'
         END,
         CASE
-            WHEN s.module_capacity_kw IS DISTINCT FROM p.module_capacity_kw THEN 'module_capacity_kw out of range: unknown'
+            WHEN s.module_capacity_kw IS DISTINCT FROM p.module_capacity_kw THEN 'module_capacity_kw out of range: stored as NULL'
         END,
-        CASE WHEN d.document -> 'country' = 'null' THEN 'its country was not known: uk' END,
-        CASE WHEN d.document -> 'active' = 'null' THEN 'whether it is active was not known: it is' END,
-        CASE WHEN s.ml_id IS NULL THEN 'it had no ml_id: a new one' END,
-        CASE WHEN taken.ml_id THEN 'its ml_id is another site''s: a new one' END,
-        CASE WHEN s.location_type <> 'site' THEN 'location_type ' || s.location_type || ': a site like any other' END,
-        CASE WHEN s.location_metadata IS NOT NULL THEN 'location_metadata has no column here' END,
-        CASE WHEN s.ml_model_uuid IS NOT NULL THEN 'ml_model_uuid, the model to be used, has no column here' END
+        CASE WHEN d.document -> 'country' = 'null' THEN 'country is NULL: stored as uk' END,
+        CASE WHEN d.document -> 'active' = 'null' THEN 'active is NULL: stored as true' END,
+        CASE WHEN s.ml_id IS NULL THEN 'ml_id is NULL: a new one is used' END,
+        CASE WHEN taken.ml_id THEN 'another site has its ml_id: a new one is used' END,
+        CASE WHEN s.location_type <> 'site' THEN 'location_type ' || s.location_type || ': stored as a site' END,
+        CASE WHEN s.location_metadata IS NOT NULL THEN 'location_metadata is not supported' END,
+        CASE WHEN s.ml_model_uuid IS NOT NULL THEN 'ml_model_uuid is not supported' END
     ), '')
 FROM (
     SELECT
         a.document,
-        -- among the source's sites the one that was made first keeps an ml_id
+        -- of several sites with the same ml_id, the oldest keeps it
         row_number() OVER (
             PARTITION BY a.document -> 'ml_id'
             ORDER BY (a.document ->> 'created_utc')::timestamp, COALESCE(a.document ->> 'site_uuid', a.document ->> 'location_uuid')

@@ -1,8 +1,8 @@
--- Run on the source: its forecasts cut into ranges of timestamp_utc of about `rows` forecasts each; those of one timestamp stay
--- together, so that several forecasts of one key do.
+-- Run on the source: divide the forecasts into ranges of timestamp_utc with about `rows` forecasts each. Forecasts of
+-- one timestamp, and so those of one key, are in the same range.
 --
 -- Parameters:
---   rows  integer  forecasts in a range, or a few more
+--   rows  integer  target number of forecasts in a range
 -- Result: row
 --   start_utc  text
 --   end_utc    text

@@ -1,4 +1,4 @@
--- Run on the source: how many forecast values there are, and the sum of their power, as it is here to six digits: real.
+-- Run on the source: count the forecast values and sum up their power, as real, the type in which it is stored.
 --
 -- Parameters: none
 -- Result: row

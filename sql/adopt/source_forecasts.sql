@@ -1,9 +1,9 @@
--- Run on the source: the forecasts of a range, each with its values as arrays in the order of their starts. What a version lacks
--- is that of `lacking`, as in source_generation.
+-- Run on the source: read the forecasts of a range, with their values as arrays ordered by start. A column that this
+-- version does not have comes from `missing`, as in source_generation.
 --
 -- Parameters:
---   start_utc  timestamp without time zone  the first timestamp
---   end_utc    timestamp without time zone  the last timestamp
+--   start_utc  timestamp without time zone  first timestamp
+--   end_utc    timestamp without time zone  last timestamp, inclusive
 -- Result: row
 --   forecast_uuid         uuid
 --   site_uuid             uuid
@@ -28,7 +28,7 @@ SELECT  -- noqa: disable=ST05
     v.ends_utc,
     v.power_kw,
     v.probabilistic_values
-FROM (VALUES (NULL::uuid, NULL::uuid)) AS lacking (site_uuid, location_uuid)
+FROM (VALUES (NULL::uuid, NULL::uuid)) AS missing (site_uuid, location_uuid)
 CROSS JOIN
     LATERAL (
         SELECT
@@ -54,7 +54,7 @@ CROSS JOIN LATERAL (
             t.end_utc AT TIME ZONE 'UTC' AS end_utc,
             t.forecast_power_kw,
             t.probabilistic_values
-        FROM (VALUES (NULL::uuid, NULL::jsonb)) AS lacking (ml_model_uuid, probabilistic_values)
+        FROM (VALUES (NULL::uuid, NULL::jsonb)) AS missing (ml_model_uuid, probabilistic_values)
         CROSS JOIN
             LATERAL (
                 SELECT

@@ -1,9 +1,10 @@
--- Run on the source: the readings of a range. Its times are UTC without saying so. In a version that calls sites locations,
--- `site_uuid` is that of `lacking`, and else `location_uuid` is: a name is looked for inside first.
+-- Run on the source: read the readings of a range. Times have no zone and are UTC. Some versions have the column
+-- site_uuid, others location_uuid. The subquery finds its own columns first, and takes the other one, NULL, from
+-- `missing`.
 --
 -- Parameters:
---   start_utc  timestamp without time zone  the first start
---   end_utc    timestamp without time zone  the last start
+--   start_utc  timestamp without time zone  first start
+--   end_utc    timestamp without time zone  last start, inclusive
 -- Result: row
 --   generation_uuid      uuid
 --   site_uuid            uuid
@@ -20,7 +21,7 @@ SELECT  -- noqa: disable=ST05
     r.end_utc,
     r.generation_power_kw,
     r.created_utc
-FROM (VALUES (NULL::uuid, NULL::uuid)) AS lacking (site_uuid, location_uuid)
+FROM (VALUES (NULL::uuid, NULL::uuid)) AS missing (site_uuid, location_uuid)
 CROSS JOIN LATERAL (
     SELECT
         g.generation_uuid,

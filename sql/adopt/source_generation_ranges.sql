@@ -1,8 +1,8 @@
--- Run on the source: its readings cut into ranges of time of about `rows` readings each, at full hours, with what is in them. Read
--- once as a whole: the sums are what the readings that are stored in the end are held against.
+-- Run on the source: divide the readings into time ranges of about `rows` readings each, at full hours, and sum up
+-- their power. The sums are compared with those of the stored readings at the end.
 --
 -- Parameters:
---   rows  integer  readings in a range, or a few more: those of an hour stay together
+--   rows  integer  target number of readings in a range
 -- Result: row
 --   start_utc  text
 --   end_utc    text

@@ -1,5 +1,5 @@
--- Run on the source: which location lies in which, which has no place here.
--- A JSON document a row: what a version of the table lacks is simply not in it.
+-- Run on the source: read the locations that contain other locations. Return each row as a JSON document; columns
+-- that this version of the table does not have are missing from it.
 --
 -- Parameters: none
 -- Result: row

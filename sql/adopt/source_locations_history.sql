@@ -1,5 +1,6 @@
--- Run on the source: the changes of the sites, numbered in the order in which they were written: a transaction's have one time.
--- A JSON document a row: what a version of the table lacks is simply not in it.
+-- Run on the source: read the history of the sites. Return each row as a JSON document; columns that this version of
+-- the table does not have are missing from it. `number` is the order of the changes, because those of one transaction
+-- have the same time.
 --
 -- Parameters: none
 -- Result: row

@@ -1,5 +1,5 @@
--- Run on the source: the sites.
--- A JSON document a row: what a version of the table lacks is simply not in it.
+-- Run on the source: read the sites. Return each row as a JSON document; columns that this version of the table does
+-- not have are missing from it.
 --
 -- Parameters: none
 -- Result: row

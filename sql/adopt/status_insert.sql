@@ -1,4 +1,4 @@
--- Messages that are not there yet.
+-- Insert the status messages that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

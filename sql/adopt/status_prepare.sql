@@ -1,10 +1,10 @@
--- Messages on the service's state.
+-- Prepare status messages.
 --
 -- Parameters: none
 -- Result: none
 -- Index: none (all of the temporary table)
 -- Touches: adopt_documents
--- After: adopt/documents_arrived, adopt/documents_rows
+-- After: adopt/documents_staging, adopt/documents_rows
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason)
 SELECT
     d.document,

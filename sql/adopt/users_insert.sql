@@ -1,4 +1,4 @@
--- Users that are not there yet.
+-- Insert the users that are not stored yet.
 --
 -- Parameters: none
 -- Result: none

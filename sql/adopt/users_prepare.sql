@@ -1,10 +1,11 @@
--- Users. An email is one user here: where it is there under another id, that user stands for it, if in the same group.
+-- Prepare users. Emails are unique here: if a stored user has the same email and another id, its id is used, provided
+-- that the group is the same.
 --
 -- Parameters: none
 -- Result: none
 -- Index: users_email_key
 -- Touches: adopt_documents + adopt_ids + users
--- After: adopt/documents_arrived, adopt/documents_rows, adopt/documents_ids
+-- After: adopt/documents_staging, adopt/documents_rows, adopt/documents_ids
 INSERT INTO pg_temp.adopt_rows (document, source_uuid, stored_uuid, target, reason, note)  -- noqa: disable=ST05
 SELECT
     d.document,
@@ -19,9 +20,9 @@ SELECT
     END,
     CASE
         WHEN s.email IS NULL THEN 'it has no email'
-        WHEN g.stored_uuid IS NULL THEN 'its group is not taken over'
+        WHEN g.stored_uuid IS NULL THEN 'its group was not copied'
     END,
-    CASE WHEN known.user_uuid <> s.user_uuid THEN 'its email is there under another id, which stands for it' END
+    CASE WHEN known.user_uuid <> s.user_uuid THEN 'its email already exists with another id, which is used' END
 FROM pg_temp.adopt_documents AS d
 CROSS JOIN
     jsonb_to_record(d.document)

@@ -1,17 +1,18 @@
--- The columns of the tables as they are, their defaults, NOT NULL and how they are generated, as facts (see check/drift_tables).
+-- List the columns of the tables as facts: type, default, NOT NULL, identity and generation expression (see
+-- check/drift_tables).
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text
---   part_of     text
---   definition  text
---   severity    text
---   undo        text
---   make        text
---   mend        text
---   made        bigint
+--   kind          text
+--   object        text
+--   part_of       text
+--   definition    text
+--   severity      text
+--   drop_sql      text
+--   create_sql    text
+--   fix_sql       text
+--   create_order  bigint
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -21,10 +22,10 @@ SELECT
     f.part_of,
     f.definition,
     'error' AS severity,
-    '' AS undo,
-    f.make,
-    f.mend,
-    c.oid::bigint AS made
+    '' AS drop_sql,
+    f.create_sql,
+    f.fix_sql,
+    c.oid::bigint AS create_order
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -53,7 +54,7 @@ CROSS JOIN
                 ' ', format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), NULLIF(t.generated, ''),
                 'DEFAULT ' || t.default_value, CASE WHEN a.attnotnull THEN 'NOT NULL' END
             ),
-            -- what goes when the column is dropped
+            -- comments and indexes that DROP COLUMN drops too
             COALESCE(
                 format(E'\nCOMMENT ON COLUMN %s.%I IS ', c.oid::regclass, a.attname)
                 || quote_literal(col_description(c.oid, a.attnum)) || ';', ''
@@ -125,10 +126,10 @@ CROSS JOIN
                 ELSE format(E'%sDROP IDENTITY IF EXISTS;\n%sDROP EXPRESSION IF EXISTS;', t.altered, t.altered)
             END
         )
-    ) AS f (position, kind, object, part_of, definition, make, mend)
+    ) AS f (position, kind, object, part_of, definition, create_sql, fix_sql)
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND c.relkind IN ('r', 'p', 'f')
     AND NOT c.relispartition
     AND c.relname !~ '^_?yoyo_'
-ORDER BY made, a.attnum, f.position;
+ORDER BY create_order, a.attnum, f.position;

@@ -1,18 +1,18 @@
--- The comments of the schema's tables, views, columns, indexes, constraints, triggers and functions, but for those of
--- partitions, as facts (see check/drift_tables).
+-- List the comments on tables, views, columns, indexes, constraints, triggers and functions as facts, except those on
+-- partitions (see check/drift_tables).
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text
---   part_of     text
---   definition  text
---   severity    text
---   undo        text
---   make        text
---   mend        text
---   made        bigint
+--   kind          text
+--   object        text
+--   part_of       text
+--   definition    text
+--   severity      text
+--   drop_sql      text
+--   create_sql    text
+--   fix_sql       text
+--   create_order  bigint
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -22,10 +22,10 @@ SELECT
     t.part_of,
     d.description AS definition,
     'warning' AS severity,
-    '' AS undo,
-    format('COMMENT ON %s IS %L;', t.target, d.description) AS make,
-    '' AS mend,
-    d.objoid::bigint AS made
+    '' AS drop_sql,
+    format('COMMENT ON %s IS %L;', t.target, d.description) AS create_sql,
+    '' AS fix_sql,
+    d.objoid::bigint AS create_order
 FROM (
     SELECT
         'pg_class'::regclass AS class,
@@ -91,5 +91,5 @@ FROM (
 ) AS t
 JOIN pg_namespace AS n ON n.oid = t.namespace
 JOIN pg_description AS d ON d.classoid = t.class AND d.objoid = t.oid AND d.objsubid = t.column_number
-WHERE n.nspname = :'home'::text
-ORDER BY made, d.objsubid, t.part_of;
+WHERE n.nspname = :'schema'::text
+ORDER BY create_order, d.objsubid, t.part_of;

@@ -1,18 +1,18 @@
--- The constraints of the tables as they are, but for NOT NULL, whether the rows were checked, and whether foreign keys hold, as
--- facts (see check/drift_tables).
+-- List the constraints of the tables as facts, except NOT NULL: definition, whether they are validated, and whether
+-- foreign keys are enforced (see check/drift_tables).
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text
---   part_of     text
---   definition  text
---   severity    text
---   undo        text
---   make        text
---   mend        text
---   made        bigint
+--   kind          text
+--   object        text
+--   part_of       text
+--   definition    text
+--   severity      text
+--   drop_sql      text
+--   create_sql    text
+--   fix_sql       text
+--   create_order  bigint
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -22,10 +22,10 @@ SELECT
     f.part_of,
     f.definition,
     'error' AS severity,
-    f.undo,
-    f.make,
-    f.mend,
-    k.oid::bigint AS made
+    f.drop_sql,
+    f.create_sql,
+    f.fix_sql,
+    k.oid::bigint AS create_order
 FROM pg_constraint AS k
 JOIN pg_class AS c ON c.oid = k.conrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -43,11 +43,11 @@ CROSS JOIN
         VALUES
         (
             format('ALTER TABLE %s DROP CONSTRAINT %I;', c.oid::regclass, k.conname),
-            -- in two steps, of which the second one, that reads the rows, lets others read and write
+            -- in two steps: the second one reads the rows, and does not block readers or writers
             format('ALTER TABLE %s ADD CONSTRAINT %I %s', c.oid::regclass, k.conname, t.definition)
             || CASE WHEN k.contype = 'c' OR (k.contype = 'f' AND c.relkind = 'r') THEN E' NOT VALID;\n' || t.validated ELSE ';' END
         )
-    ) AS w (undo, make)
+    ) AS w (drop_sql, create_sql)
 CROSS JOIN
     LATERAL (
         VALUES
@@ -57,8 +57,8 @@ CROSS JOIN
             t.name,
             'table ' || c.relname,
             t.definition,
-            w.undo,
-            w.make,
+            w.drop_sql,
+            w.create_sql,
             ''
         ),
         (
@@ -85,18 +85,18 @@ CROSS JOIN
             END,
             '',
             '',
-            -- made anew rather than enabled, so that it is held against the rows that came meanwhile
+            -- recreated, not enabled, so that rows written in the meantime are checked
             concat_ws(
-                E'\n', w.undo, w.make,
+                E'\n', w.drop_sql, w.create_sql,
                 format('COMMENT ON CONSTRAINT %I ON %s IS ', k.conname, c.oid::regclass)
                 || quote_literal(obj_description(k.oid, 'pg_constraint')) || ';'
             )
         )
-    ) AS f (position, kind, object, part_of, definition, undo, make, mend)
+    ) AS f (position, kind, object, part_of, definition, drop_sql, create_sql, fix_sql)
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND k.contype IN ('p', 'u', 'x', 'c', 'f')
     AND (f.kind <> 'constraint state' OR k.contype = 'f')
     AND NOT c.relispartition
     AND c.relname !~ '^_?yoyo_'
-ORDER BY made, f.position;
+ORDER BY create_order, f.position;

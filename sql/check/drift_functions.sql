@@ -1,18 +1,18 @@
--- The functions of the schema as they are, with whose rights and settings they run and whether PUBLIC may execute those that
--- run with their owner's rights, as facts (see check/drift_tables).
+-- List the functions of the schema as facts: body, SECURITY DEFINER or INVOKER, settings, and whether PUBLIC may
+-- execute a SECURITY DEFINER function (see check/drift_tables).
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text
---   part_of     text
---   definition  text
---   severity    text
---   undo        text
---   make        text
---   mend        text
---   made        bigint
+--   kind          text
+--   object        text
+--   part_of       text
+--   definition    text
+--   severity      text
+--   drop_sql      text
+--   create_sql    text
+--   fix_sql       text
+--   create_order  bigint
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -22,11 +22,11 @@ SELECT
     f.part_of,
     f.definition,
     'error' AS severity,
-    f.undo,
-    f.make,
-    f.mend,
-    -- the bodies of the others are held against the tables when they are made
-    CASE l.lanname WHEN 'plpgsql' THEN 0 ELSE p.oid::bigint END AS made
+    f.drop_sql,
+    f.create_sql,
+    f.fix_sql,
+    -- CREATE FUNCTION checks the bodies of the others against the tables
+    CASE l.lanname WHEN 'plpgsql' THEN 0 ELSE p.oid::bigint END AS create_order
 FROM pg_proc AS p
 JOIN pg_namespace AS n ON n.oid = p.pronamespace
 JOIN pg_language AS l ON l.oid = p.prolang
@@ -51,7 +51,7 @@ CROSS JOIN
     ) AS t (name, attributes, rights)
 CROSS JOIN
     LATERAL (
-        -- names of schemas come quoted where they have to be, other values do not
+        -- schema names are already quoted where necessary, other values are not
         SELECT
             string_agg(format('SET %s = %s', s.name, s.value), ' ' ORDER BY s.name) AS settings,
             string_agg(format(E'\nALTER FUNCTION %s SET %s = %s;', p.oid::regprocedure, s.name, s.value), '' ORDER BY s.name) AS altered
@@ -73,7 +73,7 @@ CROSS JOIN
             'function',
             t.name,
             '',
-            -- without indents and blank lines, which change where a body is pasted as `check` prints it
+            -- without indentation and blank lines, which change when a body is pasted from the output of `check`
             format(
                 '(%s) %s, body %s', pg_get_function_arguments(p.oid), t.attributes,
                 md5(regexp_replace(p.prosrc, '\s*\n\s*', E'\n', 'g'))
@@ -119,12 +119,12 @@ CROSS JOIN
             CASE WHEN p.prosecdef THEN format('REVOKE EXECUTE ON FUNCTION %s FROM public;', p.oid::regprocedure) ELSE '' END,
             format('REVOKE EXECUTE ON FUNCTION %s FROM public;', p.oid::regprocedure)
         )
-    ) AS f (position, kind, object, part_of, definition, undo, make, mend)
+    ) AS f (position, kind, object, part_of, definition, drop_sql, create_sql, fix_sql)
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND p.prokind IN ('f', 'p')
     AND NOT EXISTS (
         SELECT FROM pg_depend AS e
         WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
     )
-ORDER BY made, p.oid, f.position;
+ORDER BY create_order, p.oid, f.position;

@@ -1,17 +1,17 @@
--- The indexes of the tables as they are, but for those of constraints, as facts (see check/drift_tables).
+-- List the indexes of the tables as facts, except those of constraints (see check/drift_tables).
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text
---   part_of     text
---   definition  text
---   severity    text
---   undo        text
---   make        text
---   mend        text
---   made        bigint
+--   kind          text
+--   object        text
+--   part_of       text
+--   definition    text
+--   severity      text
+--   drop_sql      text
+--   create_sql    text
+--   fix_sql       text
+--   create_order  bigint
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -21,22 +21,22 @@ SELECT
     'table ' || c.relname AS part_of,
     pg_get_indexdef(i.indexrelid) AS definition,
     'warning' AS severity,
-    format('DROP INDEX %s%s;', CASE c.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END, x.oid::regclass) AS undo,
+    format('DROP INDEX %s%s;', CASE c.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END, x.oid::regclass) AS drop_sql,
     CASE c.relkind
         WHEN 'p'
             THEN
-                E'-- writers wait while it is built; sql/README.md, "What to watch", has a way without\n'
+                E'-- blocks writers while the index is built; sql/README.md shows a way that does not\n'
                 || replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
         ELSE regexp_replace(pg_get_indexdef(i.indexrelid), ' INDEX ', ' INDEX CONCURRENTLY ')
-    END || ';' AS make,
-    '' AS mend,
-    x.oid::bigint AS made
+    END || ';' AS create_sql,
+    '' AS fix_sql,
+    x.oid::bigint AS create_order
 FROM pg_index AS i
 JOIN pg_class AS x ON x.oid = i.indexrelid
 JOIN pg_class AS c ON c.oid = i.indrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND c.relkind IN ('r', 'p')
     AND NOT c.relispartition
     AND c.relname !~ '^_?yoyo_'
@@ -44,4 +44,4 @@ WHERE
         SELECT FROM pg_constraint AS k
         WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
     )
-ORDER BY made;
+ORDER BY create_order;

@@ -1,5 +1,5 @@
--- Until the transaction ends: names are written with their schema, expressions and times alike on every server, and
--- nothing waits for long.
+-- Set session settings until the transaction ends: names are qualified with their schema, expressions and times have
+-- the same text on every server, and no statement waits for long.
 --
 -- Parameters: none
 -- Result: row

@@ -1,17 +1,18 @@
--- The tables as they are, without partitions and without yoyo's own, as facts: see the section on drift in sql/README.md.
+-- List the tables as facts, except partitions and the tables of yoyo. A fact is one property of the schema that
+-- "check" compares; see "Schema drift" in sql/README.md.
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text    what the fact is about, unique among all facts
---   part_of     text    the object without which it is not there
---   definition  text    what is compared
---   severity    text    how bad it is if it differs
---   undo        text    SQL that takes the object away
---   make        text    SQL that makes it
---   mend        text    SQL that makes one of another definition right; empty: take it away and make it
---   made        bigint  facts in this order can be made one after the other
+--   kind          text
+--   object        text    what the fact describes; unique among all facts
+--   part_of       text    the object that this one belongs to; empty: none
+--   definition    text    the text that is compared
+--   severity      text    severity of a difference
+--   drop_sql      text    SQL that drops the object
+--   create_sql    text    SQL that creates the object
+--   fix_sql       text    SQL that changes the object to this definition; empty: drop and create it
+--   create_order  bigint  objects can be created in this order
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -21,10 +22,10 @@ SELECT
     f.part_of,
     f.definition,
     'error' AS severity,
-    '' AS undo,
-    f.make,
-    f.mend,
-    c.oid::bigint AS made
+    '' AS drop_sql,
+    f.create_sql,
+    f.fix_sql,
+    c.oid::bigint AS create_order
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 CROSS JOIN
@@ -60,20 +61,20 @@ CROSS JOIN
                 E'CREATE TABLE %s (\n    %s\n)%s;', c.oid::regclass, l.columns,
                 CASE c.relkind WHEN 'p' THEN ' PARTITION BY ' || pg_get_partkeydef(c.oid) ELSE '' END
             ),
-            format('-- %s has to be made anew by hand, and its rows moved', c.oid::regclass)
+            format('-- recreate %s by hand and move its rows', c.oid::regclass)
         ),
         (
             2,
             'persistence',
             'persistence of ' || c.relname,
             'table ' || c.relname,
-            CASE c.relpersistence WHEN 'p' THEN 'logged' ELSE 'unlogged, its rows are gone after a crash' END,
+            CASE c.relpersistence WHEN 'p' THEN 'logged' ELSE 'unlogged (rows are lost after a crash)' END,
             '',
             format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
         )
-    ) AS f (position, kind, object, part_of, definition, make, mend)
+    ) AS f (position, kind, object, part_of, definition, create_sql, fix_sql)
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND c.relkind IN ('r', 'p', 'f')
     AND NOT c.relispartition
     AND c.relname !~ '^_?yoyo_'
@@ -81,4 +82,4 @@ WHERE
         SELECT FROM pg_depend AS e
         WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e'
     )
-ORDER BY made, f.position;
+ORDER BY create_order, f.position;

@@ -1,17 +1,18 @@
--- The triggers of the tables as they are, but for those of partitions, and whether they fire, as facts (see check/drift_tables).
+-- List the triggers of the tables as facts, except those of partitions, and whether they are enabled (see
+-- check/drift_tables).
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text
---   part_of     text
---   definition  text
---   severity    text
---   undo        text
---   make        text
---   mend        text
---   made        bigint
+--   kind          text
+--   object        text
+--   part_of       text
+--   definition    text
+--   severity      text
+--   drop_sql      text
+--   create_sql    text
+--   fix_sql       text
+--   create_order  bigint
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -21,10 +22,10 @@ SELECT
     f.part_of,
     f.definition,
     'error' AS severity,
-    '' AS undo,
-    f.make,
-    f.mend,
-    g.oid::bigint AS made
+    '' AS drop_sql,
+    f.create_sql,
+    f.fix_sql,
+    g.oid::bigint AS create_order
 FROM pg_trigger AS g
 JOIN pg_class AS c ON c.oid = g.tgrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -59,10 +60,10 @@ CROSS JOIN
             '',
             format('ALTER TABLE %s ENABLE TRIGGER %I;', c.oid::regclass, g.tgname)
         )
-    ) AS f (position, kind, object, part_of, definition, make, mend)
+    ) AS f (position, kind, object, part_of, definition, create_sql, fix_sql)
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND NOT g.tgisinternal
     AND NOT c.relispartition
     AND c.relname !~ '^_?yoyo_'
-ORDER BY made, f.position;
+ORDER BY create_order, f.position;

@@ -1,17 +1,17 @@
--- The views of the schema as they are, as facts (see check/drift_tables).
+-- List the views of the schema as facts (see check/drift_tables).
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
---   kind        text
---   object      text
---   part_of     text
---   definition  text
---   severity    text
---   undo        text
---   make        text
---   mend        text
---   made        bigint
+--   kind          text
+--   object        text
+--   part_of       text
+--   definition    text
+--   severity      text
+--   drop_sql      text
+--   create_sql    text
+--   fix_sql       text
+--   create_order  bigint
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -21,10 +21,10 @@ SELECT
     f.part_of,
     f.definition,
     'error' AS severity,
-    f.undo,
-    f.make,
-    f.mend,
-    c.oid::bigint AS made
+    f.drop_sql,
+    f.create_sql,
+    f.fix_sql,
+    c.oid::bigint AS create_order
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 CROSS JOIN
@@ -75,12 +75,12 @@ CROSS JOIN
             '',
             'CREATE OR REPLACE ' || t.definition
         )
-    ) AS f (position, kind, object, part_of, definition, undo, make, mend)
+    ) AS f (position, kind, object, part_of, definition, drop_sql, create_sql, fix_sql)
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND c.relkind = 'v'
     AND NOT EXISTS (
         SELECT FROM pg_depend AS e
         WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e'
     )
-ORDER BY made, f.position;
+ORDER BY create_order, f.position;

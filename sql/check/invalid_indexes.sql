@@ -1,13 +1,14 @@
--- Indexes that are not used, or not even kept, since building them failed; but for those that are seen to be built just now.
+-- List invalid indexes, such as a failed CREATE INDEX CONCURRENTLY leaves behind, except indexes that are being built
+-- now.
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
 --   kind      text
 --   severity  text  error, warning or information
 --   object    text
 --   message   text
---   sql       text  what mends it; empty where no statement does
+--   sql       text  SQL that fixes it; empty: no statement does
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -16,19 +17,19 @@ SELECT
     CASE WHEN i.indisunique THEN 'error' ELSE 'warning' END AS severity,
     format('index %s on %s', x.relname, c.relname) AS object,
     CASE
-        WHEN x.relkind = 'I' THEN 'is invalid, since that of a partition is, or was'
-        WHEN i.indisready THEN 'is invalid: every write keeps it, no query uses it'
-        ELSE 'is invalid, and not kept by writes'
+        WHEN x.relkind = 'I' THEN 'is invalid because the index of a partition is or was invalid'
+        WHEN i.indisready THEN 'is invalid: writes update it, but queries do not use it'
+        ELSE 'is invalid: writes do not update it'
     END AS message,
     CASE
-        -- when the partitions' own are there and valid, attaching one again makes the server look
+        -- once the indexes of the partitions are valid, attaching one again makes this one valid
         WHEN x.relkind = 'I'
             THEN (
                 SELECT format('ALTER INDEX %s ATTACH PARTITION %s;', x.oid::regclass, min(h.inhrelid)::regclass)
                 FROM pg_inherits AS h
                 WHERE h.inhparent = i.indexrelid
             )
-        -- the rest of a REINDEX CONCURRENTLY
+        -- left behind by a failed REINDEX CONCURRENTLY
         WHEN x.relname ~ '_cc(new|old)\d*$' THEN format('DROP INDEX CONCURRENTLY %s;', x.oid::regclass)
         ELSE format('REINDEX INDEX CONCURRENTLY %s;', x.oid::regclass)
     END AS sql
@@ -37,9 +38,9 @@ JOIN pg_class AS x ON x.oid = i.indexrelid
 JOIN pg_class AS c ON c.oid = i.indrelid
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND NOT (i.indisvalid AND i.indisready)
-    -- of partitions that lack it, check/partitions tells
+    -- check/partitions reports partitions that lack the index
     AND NOT EXISTS (
         SELECT FROM pg_inherits AS p
         WHERE

@@ -1,17 +1,17 @@
--- Months without any partition: of those that should be there ahead, and between the first and the last one stored. Where a table,
--- such as a detached one, has the name that the partition would get, none can be made. Of months that have one for a part of them,
--- check/partition_bounds tells.
+-- List months without a partition: coming months that should have one, and gaps between the first and the last
+-- partition. If another table, such as a detached partition, has the name of a missing partition, it cannot be
+-- created. For months that have a partition for part of the month, see check/partition_bounds.
 --
 -- Parameters:
---   home     text    the schema
---   parents  text[]  the tables with a partition a month
---   months   date[]  the first days of the months that should be there ahead, ascending
+--   schema   text    the schema
+--   parents  text[]  the tables that are partitioned by month
+--   months   date[]  the first days of the coming months that should have a partition, ascending
 -- Result: row
 --   kind      text
 --   severity  text  error, warning or information
 --   object    text
 --   message   text
---   sql       text  what mends it; empty where no statement does
+--   sql       text  SQL that fixes it; empty: no statement does
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -30,7 +30,7 @@ WITH bounded AS (
         LATERAL regexp_match(
             pg_get_expr(p.relpartbound, p.oid), 'FROM \((?:''(.+)''|MINVALUE)\) TO \((?:''(.+)''|MAXVALUE)\)'
         ) AS m (bound)
-    WHERE n.nspname = :'home'::text
+    WHERE n.nspname = :'schema'::text
 ),
 
 covered AS (
@@ -42,7 +42,7 @@ covered AS (
     GROUP BY t.parent
 ),
 
-wanted AS (
+required AS (
     SELECT
         c.parent,
         c.ranges,
@@ -72,7 +72,7 @@ detached AS (
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid AND NOT i.inhdetachpending
     WHERE
-        n.nspname = :'home'::text
+        n.nspname = :'schema'::text
         AND c.relkind = 'r'
         AND i.inhrelid IS NULL
         AND NOT starts_with(COALESCE(obj_description(c.oid, 'pg_class'), ''), 'pvsite-sql prune: ')  -- see check/pruned
@@ -84,9 +84,9 @@ missing AS (
         w.month,
         w.ahead,
         d.oid AS detached,
-        -- ensure_month_partitions takes 240 at once
-        (row_number() OVER (PARTITION BY w.parent, w.ahead, d.oid ORDER BY w.month) - 1) / 240 AS lot
-    FROM wanted AS w
+        -- ensure_month_partitions takes at most 240 months in a call
+        (row_number() OVER (PARTITION BY w.parent, w.ahead, d.oid ORDER BY w.month) - 1) / 240 AS batch
+    FROM required AS w
     LEFT JOIN detached AS d ON d.relname = w.parent || to_char(w.month, '"_p"YYYY_MM')
     WHERE NOT w.ranges && tstzrange(w.month::timestamptz, w.month + interval '1 month')
 )
@@ -97,14 +97,18 @@ SELECT
     'table ' || p.parent AS object,
     CASE
         WHEN p.detached IS NOT NULL
-            THEN format('has no partition for %s, and none can be made: %s has its name, and is none', p.named, p.detached::regclass)
-        WHEN p.ahead THEN 'has no partition for ' || p.named || ': the statement makes it, or `pvsite-sql migrate`'
-        ELSE 'has partitions before and after, but none for ' || p.named || ': inserts make it if rows come'
+            THEN
+                format(
+                    'has no partition for %s, and none can be created: %s has its name, but is not a partition',
+                    p.listed, p.detached::regclass
+                )
+        WHEN p.ahead THEN 'has no partition for ' || p.listed || ': run this statement or `pvsite-sql migrate`'
+        ELSE 'has partitions before and after, but none for ' || p.listed || ': inserts create it when they need it'
     END AS message,
     CASE
-        WHEN p.detached IS NULL THEN format('SELECT %I.ensure_month_partitions(%L, %L);', :'home'::text, p.parent, p.months)
+        WHEN p.detached IS NULL THEN format('SELECT %I.ensure_month_partitions(%L, %L);', :'schema'::text, p.parent, p.months)
         ELSE format(
-            'ALTER TABLE %I.%I ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L);', :'home'::text, p.parent, p.detached::regclass,
+            'ALTER TABLE %I.%I ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L);', :'schema'::text, p.parent, p.detached::regclass,
             p.months[1]::timestamptz, p.months[1]::timestamptz + interval '1 month'
         )
     END AS sql
@@ -114,8 +118,8 @@ FROM (
         m.ahead,
         m.detached,
         array_agg(m.month ORDER BY m.month) AS months,
-        string_agg(to_char(m.month, 'YYYY-MM'), ', ' ORDER BY m.month) AS named
+        string_agg(to_char(m.month, 'YYYY-MM'), ', ' ORDER BY m.month) AS listed
     FROM missing AS m
-    GROUP BY m.parent, m.ahead, m.detached, m.lot
+    GROUP BY m.parent, m.ahead, m.detached, m.batch
 ) AS p
 ORDER BY p.parent, p.months;

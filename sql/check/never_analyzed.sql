@@ -1,14 +1,15 @@
--- Tables and partitions of a megabyte or more that were never analyzed, so that plans rest on guesses. Those with partitions count
--- when one of theirs does: autovacuum analyzes partitions, but never the table that they make up.
+-- List tables and partitions of 1 MB or more that were never analyzed, so the planner has no statistics for them. A
+-- partitioned table counts if one of its partitions does: autovacuum analyzes partitions, but not the partitioned
+-- table.
 --
 -- Parameters:
---   home  text  the schema
+--   schema  text  the schema
 -- Result: row
 --   kind      text
 --   severity  text  error, warning or information
 --   object    text
 --   message   text
---   sql       text  what mends it; empty where no statement does
+--   sql       text  SQL that fixes it; empty: no statement does
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -17,18 +18,18 @@ SELECT
     'warning' AS severity,
     'table ' || c.relname AS object,
     CASE c.relkind
-        WHEN 'p' THEN 'was never analyzed as a whole, which autovacuum does not do: plans rest on guesses'
-        ELSE 'was never analyzed: plans rest on guesses'
+        WHEN 'p' THEN 'was never analyzed, and autovacuum does not analyze partitioned tables: the planner has no statistics for it'
+        ELSE 'was never analyzed: the planner has no statistics for it'
     END AS message,
     format('ANALYZE %s;', c.oid::regclass) AS sql
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid
 WHERE
-    n.nspname = :'home'::text
+    n.nspname = :'schema'::text
     AND c.relkind IN ('r', 'p')
     AND c.relname !~ '^_?yoyo_'
-    -- the counters may have been reset, or be those of a standby: then VACUUM has set reltuples, and rows of pg_stats tell, if seen
+    -- on a standby or after a reset of the counters, reltuples and the rows of pg_stats show that ANALYZE ran
     AND s.last_analyze IS NULL
     AND s.last_autoanalyze IS NULL
     AND (c.reltuples = -1 OR COALESCE(s.last_vacuum, s.last_autovacuum) IS NOT NULL)

@@ -1,17 +1,17 @@
--- What is said of the sites that do not exist any more, but still have readings or forecasts, and of how far it was looked for them.
+-- Report the nonexistent sites that still have readings or forecasts, and how many partitions were checked for them.
 --
 -- Parameters:
---   home        text     the schema
+--   schema      text     the schema
 --   parent      text     generation or forecasts
---   site_uuids  uuid[]   the sites
---   looked      integer  at how many partitions it was looked
---   partitions  integer  of how many
+--   site_uuids  uuid[]   the nonexistent sites; may contain duplicates
+--   checked     integer  how many partitions were checked
+--   partitions  integer  how many partitions there are
 -- Result: row
 --   kind      text
 --   severity  text  error, warning or information
 --   object    text
 --   message   text
---   sql       text  what mends it; empty where no statement does
+--   sql       text  SQL that fixes it; empty: no statement does
 -- Index: none (no table)
 -- Touches: none
 SELECT
@@ -25,14 +25,14 @@ FROM (
         'orphans' AS kind,
         o.parent,
         format(
-            'has rows of %s site(s) that do not exist any more: %s%s; they are kept, unless you want them deleted',
+            'has rows of %s nonexistent site(s): %s%s; run this statement if you want to delete them',
             cardinality(o.site_uuids), array_to_string(o.site_uuids[1:3], ', '),
             CASE WHEN cardinality(o.site_uuids) > 3 THEN ', ...' ELSE '' END
         ) AS message,
         format('DELETE FROM %I.%I WHERE site_uuid = ANY(%L);', o.home, o.parent, o.site_uuids) AS sql
     FROM (
         SELECT
-            :'home'::text AS home,
+            :'schema'::text AS home,
             :'parent'::text AS parent,
             ARRAY(
                 SELECT DISTINCT u.site_uuid FROM unnest(:'site_uuids'::uuid[]) AS u (site_uuid)
@@ -45,9 +45,9 @@ FROM (
         'incomplete',
         :'parent'::text,
         format(
-            'was looked through for rows of sites that do not exist any more in %s of %s partitions, the newest: then time was up',
-            :'looked'::integer, :'partitions'::integer
+            'was checked for rows of nonexistent sites in the newest %s of %s partitions before the time limit',
+            :'checked'::integer, :'partitions'::integer
         ),
         ''
-    WHERE :'looked'::integer < :'partitions'::integer
+    WHERE :'checked'::integer < :'partitions'::integer
 ) AS f;

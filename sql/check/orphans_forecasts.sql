@@ -1,9 +1,9 @@
--- The sites that do not exist any more of the forecasts of a partition. Goes from site to site in the index, so that its cost
--- is a few pages for each site, however many forecasts it has.
+-- List the nonexistent sites that have forecasts in a partition. It skips from site to site in the index, so it reads
+-- a few pages for each site, however many forecasts the site has.
 --
 -- Parameters:
---   start_utc  timestamptz  where the partition begins
---   end_utc    timestamptz  where it ends, this instant not included
+--   start_utc  timestamptz  lower bound of the partition
+--   end_utc    timestamptz  upper bound of the partition, exclusive
 -- Result: row
 --   site_uuid  uuid
 -- Index: forecasts_key

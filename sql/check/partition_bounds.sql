@@ -1,15 +1,15 @@
--- Partitions with bounds off the months (UTC), default ones, and half detached ones. Bounds off the months are an error where the
--- rest of a month has no partition: none can be made for it then.
+-- List partitions whose bounds are not whole months (UTC), default partitions and half-detached partitions. Bounds
+-- inside a month are an error if the rest of the month has no partition: none can be created for it.
 --
 -- Parameters:
---   home     text    the schema
---   parents  text[]  the tables with a partition a month
+--   schema   text    the schema
+--   parents  text[]  the tables that are partitioned by month
 -- Result: row
 --   kind      text
 --   severity  text  error, warning or information
 --   object    text
 --   message   text
---   sql       text  what mends it; empty where no statement does
+--   sql       text  SQL that fixes it; empty: no statement does
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -30,7 +30,7 @@ WITH partitions AS (
     JOIN pg_class AS p ON p.oid = i.inhrelid
     CROSS JOIN LATERAL pg_get_expr(p.relpartbound, p.oid) AS b (bounds)
     CROSS JOIN LATERAL regexp_match(b.bounds, 'FROM \((?:''(.+)''|MINVALUE)\) TO \((?:''(.+)''|MAXVALUE)\)') AS m (bound)
-    WHERE n.nspname = :'home'::text AND t.relname = ANY(:'parents'::text[])
+    WHERE n.nspname = :'schema'::text AND t.relname = ANY(:'parents'::text[])
 ),
 
 covered AS (
@@ -42,7 +42,7 @@ covered AS (
     GROUP BY p.parent
 ),
 
-odd AS (
+unaligned AS (
     SELECT
         p.parent,
         p.partition,
@@ -52,7 +52,7 @@ odd AS (
     WHERE NOT p.pending AND (p.start_utc <> date_trunc('month', p.start_utc) OR p.end_utc <> date_trunc('month', p.end_utc))
 ),
 
-cut AS (
+partial AS (
     SELECT
         o.partition,
         ARRAY(SELECT m.month::date FROM generate_series(o.first_month, o.last_month, interval '1 month') AS m (month)) AS months,
@@ -61,7 +61,7 @@ cut AS (
             FROM pg_attribute AS a
             WHERE a.attrelid = o.parent AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
         ) AS columns
-    FROM odd AS o
+    FROM unaligned AS o
     JOIN covered AS c ON c.parent = o.parent
     WHERE NOT c.ranges @> tstzrange(o.first_month, o.last_month + interval '1 month')
 )
@@ -71,12 +71,12 @@ SELECT
     CASE WHEN p.pending THEN 'warning' WHEN c.months IS NOT NULL THEN 'error' ELSE 'information' END AS severity,
     'table ' || p.name AS object,
     CASE
-        WHEN p.pending THEN format('is half detached from %s: its rows are out of sight there', p.parent_name)
+        WHEN p.pending THEN format('is half detached from %s: its rows are not visible there', p.parent_name)
         WHEN
             p.bounds = 'DEFAULT'
-            THEN format('is a default partition of %s: rows of months without a partition end up there', p.parent_name)
-        WHEN c.months IS NOT NULL THEN format('holds a part of a month alone, so that no partition can be made for the rest: %s', p.bounds)
-        ELSE format('does not lie on the grid of months (UTC): %s', p.bounds)
+            THEN format('is a default partition of %s: rows of months without a partition are stored there', p.parent_name)
+        WHEN c.months IS NOT NULL THEN format('covers part of a month, so no partition can be created for the rest: %s', p.bounds)
+        ELSE format('is not aligned to whole months (UTC): %s', p.bounds)
     END AS message,
     CASE
         WHEN p.pending THEN format('ALTER TABLE %s DETACH PARTITION %s FINALIZE;', p.parent::regclass, p.partition::regclass)
@@ -86,7 +86,7 @@ SELECT
             'BEGIN;',
             format('ALTER TABLE %s DETACH PARTITION %s;', p.parent::regclass, p.partition::regclass),
             format('ALTER TABLE %s RENAME TO %I;', p.partition::regclass, w.name),
-            format('SELECT %I.ensure_month_partitions(%L, %L);', :'home'::text, p.parent_name, c.months),
+            format('SELECT %I.ensure_month_partitions(%L, %L);', :'schema'::text, p.parent_name, c.months),
             format(
                 'INSERT INTO %s (%s) SELECT %s FROM %s.%I;', p.parent::regclass, c.columns, c.columns, p.namespace, w.name
             ),
@@ -95,7 +95,7 @@ SELECT
         )
     END AS sql
 FROM partitions AS p
-LEFT JOIN cut AS c ON c.partition = p.partition
+LEFT JOIN partial AS c ON c.partition = p.partition
 CROSS JOIN LATERAL left(p.name || '_detached', 63) AS w (name)
-WHERE p.pending OR p.bounds = 'DEFAULT' OR p.partition IN (SELECT o.partition FROM odd AS o)
+WHERE p.pending OR p.bounds = 'DEFAULT' OR p.partition IN (SELECT o.partition FROM unaligned AS o)
 ORDER BY p.name;

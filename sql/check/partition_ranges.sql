@@ -1,11 +1,11 @@
--- The partitions of a table, the newest first, but for a default one and half detached ones.
+-- List the bounds of the partitions of a table, newest first, except default and half-detached partitions.
 --
 -- Parameters:
---   home    text  the schema
+--   schema  text  the schema
 --   parent  text  generation or forecasts
 -- Result: row
---   start_utc  text  where it begins; -infinity: it has no beginning
---   end_utc    text  where it ends; infinity: it has no end
+--   start_utc  text  lower bound; -infinity: none
+--   end_utc    text  upper bound, exclusive; infinity: none
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -20,5 +20,5 @@ CROSS JOIN
     LATERAL regexp_match(
         pg_get_expr(p.relpartbound, p.oid), 'FROM \((?:''(.+)''|MINVALUE)\) TO \((?:''(.+)''|MAXVALUE)\)'
     ) AS b (bound)
-WHERE n.nspname = :'home'::text AND t.relname = :'parent'::text AND b.bound IS NOT NULL
+WHERE n.nspname = :'schema'::text AND t.relname = :'parent'::text AND b.bound IS NOT NULL
 ORDER BY COALESCE(b.bound[2], 'infinity')::timestamptz DESC;

@@ -1,15 +1,15 @@
--- What partitions lack that their table has: triggers, indexes, checked constraints, defaults. Columns, their types, NOT NULL and
--- CHECKs cannot differ.
+-- List what a partition lacks although its table has it: triggers, indexes, validated constraints, defaults.
+-- PostgreSQL itself keeps columns, types, NOT NULL and CHECK constraints equal.
 --
 -- Parameters:
---   home      text   the schema
---   expected  jsonb  facts: the triggers that the tables should have
+--   schema    text   the schema
+--   expected  jsonb  facts: the expected triggers of the tables
 -- Result: row
 --   kind      text
 --   severity  text  error, warning or information
 --   object    text
 --   message   text
---   sql       text  what mends it; empty where no statement does
+--   sql       text  SQL that fixes it; empty: no statement does
 -- Index: none (catalog tables)
 -- Touches: none
 -- After: check/drift_settings
@@ -26,7 +26,7 @@ WITH partitions AS (
     JOIN pg_namespace AS n ON n.oid = t.relnamespace
     JOIN pg_inherits AS i ON i.inhparent = t.oid
     JOIN pg_class AS p ON p.oid = i.inhrelid
-    WHERE n.nspname = :'home'::text AND t.relkind = 'p'
+    WHERE n.nspname = :'schema'::text AND t.relkind = 'p'
 ),
 
 triggers AS (
@@ -107,7 +107,7 @@ FROM (
         'constraint',
         'error',
         format('constraint %s on %s', k.conname, p.name),
-        'was never held against the rows',
+        'is not validated',
         format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', p.partition::regclass, k.conname)
     FROM partitions AS p
     JOIN pg_constraint AS k ON k.conrelid = p.partition AND NOT k.convalidated
@@ -136,7 +136,7 @@ FROM (
         'persistence',
         'error',
         format('persistence of %s', p.name),
-        'is unlogged, its rows are gone after a crash',
+        'is unlogged: its rows are lost after a crash',
         format('ALTER TABLE %s SET LOGGED;', p.partition::regclass)
     FROM partitions AS p
     WHERE p.relpersistence = 'u'

@@ -1,4 +1,4 @@
--- The uuids of all sites, ascending.
+-- List the uuids of all sites, ascending.
 --
 -- Parameters: none
 -- Result: row

@@ -1,9 +1,9 @@
--- The migrations that yoyo has applied, in their order. Fails on a database that yoyo has never seen: the table is
--- yoyo's.
+-- List the migrations that yoyo has applied, in order. Fails if yoyo has never been used on the database, because its
+-- table does not exist.
 --
 -- Parameters: none
 -- Result: row
---   migration_id  text  the file's name without its ending
+--   migration_id  text  the file name without its extension
 -- Index: none (a few rows)
 -- Touches: _yoyo_migration
 SELECT y.migration_id::text

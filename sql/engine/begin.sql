@@ -1,12 +1,12 @@
--- What a transaction begins with: how long its statements may run and wait, and on whose behalf it writes. All of it
--- ends with the transaction, so that nothing is left on the connection for whoever borrows it next.
+-- Set the timeouts and the actor of a transaction. The settings end with the transaction, so the next user of the
+-- connection does not inherit them.
 --
 -- Parameters:
---   statement_timeout_ms  integer  0: no limit; -1: as it is
---   lock_timeout_ms       integer  the same
---   idle_timeout_ms       integer  the same, between two statements
---   fill_in               boolean  whether a limit that the server, the role or the connection has stays
---   actor                 text     who writes, for the history of sites; empty: not known
+--   statement_timeout_ms  integer  0: no timeout; -1: keep the current setting
+--   lock_timeout_ms       integer  likewise
+--   idle_timeout_ms       integer  likewise, for a transaction without a running statement
+--   fill_in               boolean  whether to keep timeouts that the server, the role or the connection sets
+--   actor                 text     who writes, for the history of sites; empty: unknown
 -- Result: row
 --   setting  text
 -- Index: none (settings)

@@ -1,12 +1,12 @@
--- Makes the month partitions that are missing. Nothing to do is the common case and takes no lock; else the table is
--- locked in SHARE UPDATE EXCLUSIVE mode (readers and writers go on) until the transaction ends, waiting for the lock
--- 2 s at most.
+-- Create the missing month partitions. Usually none is missing, and it takes no lock. Otherwise it locks the table in
+-- SHARE UPDATE EXCLUSIVE mode until the transaction ends, which does not block readers or writers. It waits for the
+-- lock for at most 2 seconds.
 --
 -- Parameters:
 --   parent  text    generation or forecasts
 --   months  date[]  a day of each month (UTC)
 -- Result: row
---   made  text[]  the partitions that were missing
+--   created  text[]  the names of the new partitions
 -- Index: none (catalog tables)
 -- Touches: none
-SELECT ensure_month_partitions(:'parent'::text, :'months'::date[]) AS made;
+SELECT ensure_month_partitions(:'parent'::text, :'months'::date[]) AS created;

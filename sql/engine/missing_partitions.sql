@@ -1,4 +1,4 @@
--- The months that have no partition yet, ascending. Takes no lock.
+-- List the months that have no partition, ascending. Takes no lock.
 --
 -- Parameters:
 --   parent  text    generation or forecasts

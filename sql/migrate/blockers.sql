@@ -1,18 +1,18 @@
--- Whom a session waits for: the holders of the locks that it wants, and those before it in the queue. A statement of
--- another role shows only to members of that role and of pg_read_all_stats.
+-- List the sessions that block a session: those that hold the lock it waits for, and those ahead of it in the queue.
+-- A statement of another role is visible only to members of that role and of pg_read_all_stats.
 --
 -- Parameters:
---   pid  integer  the session that waits
+--   pid  integer  the blocked session
 -- Result: row
---   wanted       text         the lock that it waits for
---   pid          integer      of a session in its way; 0: a prepared transaction, in pg_prepared_xacts
---   user_name    text         who is logged in there
+--   wanted       text         the lock it waits for
+--   pid          integer      a blocking session; 0: a prepared transaction, see pg_prepared_xacts
+--   user_name    text         its role
 --   application  text         its application_name
---   since_utc    timestamptz  since when the transaction is open
---   state        text         such as active, or idle in transaction
---   query_file   text         the package's query file that it runs or ran last
---   statement    text         the statement that it runs or ran last, shortened
--- Index: none (no tables: what the server says of its sessions)
+--   since_utc    timestamptz  start of its transaction
+--   state        text         such as active or idle in transaction
+--   query_file   text         the query file of its current or last statement
+--   statement    text         its current or last statement, shortened
+-- Index: none (system views)
 -- Touches: none
 SELECT DISTINCT
     w.mode || ' on ' || COALESCE(w.relation::regclass::text, w.locktype) AS wanted,

@@ -1,16 +1,16 @@
--- The sessions that hold a lock of migrate/try_lock.
+-- List the sessions that hold a lock of migrate/try_lock.
 --
 -- Parameters:
---   part  text  as there
+--   part  text  as in migrate/try_lock
 -- Result: row
 --   pid          integer
---   user_name    text         who is logged in there
+--   user_name    text         its role
 --   application  text         its application_name
---   since_utc    timestamptz  since when its transaction is open, or else the session
---   state        text         such as active, or idle
---   query_file   text         the package's query file that it runs or ran last
---   statement    text         the statement that it runs or ran last, shortened
--- Index: none (no tables: what the server says of its sessions)
+--   since_utc    timestamptz  start of its transaction, or of the session if none is open
+--   state        text         such as active or idle
+--   query_file   text         the query file of its current or last statement
+--   statement    text         its current or last statement, shortened
+-- Index: none (system views)
 -- Touches: none
 SELECT
     l.pid,

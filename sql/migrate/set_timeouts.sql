@@ -1,12 +1,12 @@
--- Limits, for the rest of a session, how long it waits for a lock and how long it may keep a transaction open without
--- a word: a process that is frozen in the middle of a migration would keep its locks.
+-- Set two timeouts for the rest of the session: for waiting for a lock, and for an open transaction without a running
+-- statement. The second one matters if the process is suspended during a migration: it would keep its locks.
 --
 -- Parameters:
---   lock_timeout_ms  integer  for each lock, in milliseconds; 0: no limit
---   idle_timeout_ms  integer  for a transaction without a statement under way, in milliseconds; 0: no limit
+--   lock_timeout_ms  integer  0: no timeout
+--   idle_timeout_ms  integer  0: no timeout
 -- Result: row
---   lock_timeout  text  as it is set now
---   idle_timeout  text  as it is set now
+--   lock_timeout  text  the new setting
+--   idle_timeout  text  the new setting
 -- Index: none (no tables)
 -- Touches: none
 SELECT

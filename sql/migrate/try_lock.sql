@@ -1,8 +1,9 @@
--- Takes, if it is free, a lock of migrations into the current schema, until the session ends. It never waits: a session
--- that waits for an advisory lock inside of a statement has a snapshot, for which CREATE INDEX CONCURRENTLY waits.
+-- Take the advisory lock of migrations into the current schema, if it is free, until the session ends. This never
+-- waits: a session that waits for an advisory lock inside a statement holds a snapshot, and CREATE INDEX CONCURRENTLY
+-- waits for every snapshot.
 --
 -- Parameters:
---   part  text  run: one `pvsite-sql migrate` at a time; migration: one session at a time that applies a migration
+--   part  text  run: held by the one running `pvsite-sql migrate`; migration: held by the one session that applies migrations
 -- Result: row
 --   locked  boolean
 -- Index: none (no tables)

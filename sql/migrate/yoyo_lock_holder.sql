@@ -1,9 +1,9 @@
--- Who holds yoyo's lock.
+-- Show who holds yoyo's lock.
 --
 -- Parameters: none
 -- Result: row
---   pid        integer      yoyo's process, on whichever machine; below zero: the session of a `pvsite-sql migrate`
---   since_utc  timestamptz  since when, by that machine's clock
+--   pid        integer      process id of yoyo, on any machine; negative: session of `pvsite-sql migrate`
+--   since_utc  timestamptz  when it took the lock, by the clock of that machine
 -- Index: none (one row)
 -- Touches: yoyo_lock
 SELECT

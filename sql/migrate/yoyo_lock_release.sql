@@ -1,4 +1,4 @@
--- Gives yoyo's lock back, if it is still this session's.
+-- Release yoyo's lock if this session holds it.
 --
 -- Parameters: none
 -- Result: none

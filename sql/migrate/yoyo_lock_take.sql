@@ -1,11 +1,12 @@
--- Takes yoyo's own lock, a row, under which a plain `yoyo apply` stays out. Needs the lock `run` of migrate/try_lock.
--- The row's pid is yoyo's process, somewhere; here it is this session's, below zero. A row that is there is taken over
--- where its owner is surely gone: it is one of these (its session would hold `run`), or nobody else is connected to the
--- database (yoyo is, all the time). No row where somebody may hold the lock.
+-- Take yoyo's own lock, a row that keeps a plain yoyo apply out. Requires the lock run of migrate/try_lock. In the
+-- row of a yoyo process, pid is the process id, on any machine; here it is the negated pid of this session. An
+-- existing row is replaced if its owner must be gone: either it belongs to pvsite-sql migrate (whose session would
+-- still hold the lock run), or no one else is connected to the database (yoyo stays connected). No row if another
+-- process may still hold the lock.
 --
 -- Parameters: none
 -- Result: row
---   pid  integer  this session's, below zero
+--   pid  integer  the negated pid of this session
 -- Index: yoyo_lock_pkey
 -- Touches: yoyo_lock
 INSERT INTO yoyo_lock AS y (locked, ctime, pid)
@@ -21,7 +22,7 @@ ON CONFLICT (locked) DO UPDATE
             a.datname = current_database()
             AND a.pid <> pg_backend_pid()
             AND a.usesysid IS NOT NULL
-            -- of other roles' sessions it may not be visible: they count
+            -- NULL for other roles' sessions if it is not visible: count them
             AND COALESCE(a.backend_type, 'client backend') = 'client backend'
     )
 RETURNING y.pid;

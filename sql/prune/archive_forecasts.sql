@@ -1,23 +1,23 @@
--- The forecasts that go into an archive, by site and timestamp.
+-- List the forecasts to archive, by site and timestamp.
 --
 -- Parameters:
---   start_utc  timestamptz  forecasts with this timestamp or a later one; -infinity: from the first one on
---   end_utc    timestamptz  forecasts with a timestamp before this; infinity: up to the last one
+--   start_utc  timestamptz  first timestamp; -infinity: unbounded
+--   end_utc    timestamptz  end of the window, exclusive; infinity: unbounded
 -- Result: row
 --   forecast_uuid         uuid
 --   site_uuid             uuid
 --   timestamp_utc         timestamptz
 --   created_utc           timestamptz
---   start_utc             timestamptz  where the first slot begins
---   resolution_minutes    integer      how long each slot lasts
+--   start_utc             timestamptz  start of the first slot
+--   resolution_minutes    integer      duration of a slot
 --   forecast_version      text
---   model_name            text         NULL: not known
+--   model_name            text         NULL: unknown
 --   model_version         text
 --   ml_model_uuid         uuid
 --   power_kw              real[]
 --   probabilistic_levels  text[]
---   probabilistic_kw      real[]       a line for each level, a column for each slot
---   digest                text         of what an insert may replace
+--   probabilistic_kw      real[]       one row for each level, one column for each slot
+--   digest                text         hash of the columns that an insert may replace
 -- Index: none (all rows of the window are read)
 -- Touches: forecasts_pruned + ml_models
 -- After: prune/view_forecasts

@@ -1,8 +1,8 @@
--- The readings that go into an archive, by site and start.
+-- List the readings to archive, by site and start.
 --
 -- Parameters:
---   start_utc  timestamptz  readings that start here or later; -infinity: from the first one on
---   end_utc    timestamptz  readings that start before this; infinity: up to the last one
+--   start_utc  timestamptz  first start; -infinity: unbounded
+--   end_utc    timestamptz  end of the window, exclusive; infinity: unbounded
 -- Result: row
 --   site_uuid            uuid
 --   start_utc            timestamptz

@@ -1,8 +1,8 @@
--- The names of the probabilistic values that the forecasts of an archive have.
+-- List the probabilistic levels of the forecasts to archive.
 --
 -- Parameters:
---   start_utc  timestamptz  forecasts with this timestamp or a later one; -infinity: from the first one on
---   end_utc    timestamptz  forecasts with a timestamp before this; infinity: up to the last one
+--   start_utc  timestamptz  first timestamp; -infinity: unbounded
+--   end_utc    timestamptz  end of the window, exclusive; infinity: unbounded
 -- Result: row
 --   level  text
 -- Index: none (all rows of the window are read)

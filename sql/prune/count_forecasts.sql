@@ -1,11 +1,11 @@
--- How many forecasts a prune would delete beside whole partitions.
+-- Count the forecasts that a prune would delete in partitions that it does not drop.
 --
 -- Parameters:
---   start_utc  timestamptz  forecasts from here on; -infinity: from the first one on
---   end_utc    timestamptz  forecasts before this
+--   start_utc  timestamptz  first timestamp; -infinity: unbounded
+--   end_utc    timestamptz  end of the window, exclusive
 -- Result: row
 --   count  bigint
--- Index: none (all rows of the window count)
+-- Index: none (all rows of the window are read)
 -- Touches: forecasts
 SELECT count(*) AS count
 FROM forecasts AS f

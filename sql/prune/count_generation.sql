@@ -1,11 +1,11 @@
--- How many readings a prune would delete beside whole partitions.
+-- Count the readings that a prune would delete in partitions that it does not drop.
 --
 -- Parameters:
---   start_utc  timestamptz  readings from here on; -infinity: from the first one on
---   end_utc    timestamptz  readings before this
+--   start_utc  timestamptz  first start; -infinity: unbounded
+--   end_utc    timestamptz  end of the window, exclusive
 -- Result: row
 --   count  bigint
--- Index: none (all rows of the window count)
+-- Index: none (all rows of the window are read)
 -- Touches: generation
 SELECT count(*) AS count
 FROM generation AS g

@@ -1,15 +1,15 @@
--- Deletes forecasts that are stored as the archive has them; one that was replaced since stays. See
--- prune/delete_archived_generation.
+-- Delete forecasts that are still equal to the archived ones. A forecast that was replaced in the meantime is kept.
+-- See prune/delete_archived_generation.
 --
 -- Parameters:
---   forecast_uuids  uuid[]       of the archive, one after the other
---   digests         text[]       of each, as prune/archive_forecasts gave it
---   start_utc       timestamptz  the window of the archive: prunes the partitions
+--   forecast_uuids  uuid[]       the archived forecasts
+--   digests         text[]       their digests from prune/archive_forecasts
+--   start_utc       timestamptz  the window of the archive, for partition pruning
 --   end_utc         timestamptz
 -- Result: row
---   site_uuid  uuid  of each forecast that is gone
+--   site_uuid  uuid  site of each deleted forecast
 -- Index: forecasts_forecast_uuid_idx, forecasts_key
--- Touches: 2 * forecast_uuids (and forecasts between these that came since)
+-- Touches: 2 * forecast_uuids (and newer forecasts between them)
 WITH archived AS (
     SELECT
         a.forecast_uuid,

@@ -1,20 +1,20 @@
--- Deletes readings that are stored as the archive has them, to the last column; one that was changed since stays. They
--- are looked up and locked one by one, in the order of the archive, which is that of the key, and then deleted between
--- the first and the last one of them: no planner knows how small a batch is. IS TRUE keeps the look into the batch a
--- hash, where a join might compare each row with each.
+-- Delete readings that are still equal to the archived ones, in every column. A reading that was changed in the
+-- meantime is kept. The readings are looked up and locked one by one in key order, the order of the archive. The
+-- DELETE then scans the range from the first to the last of them, because the planner cannot know how small the batch
+-- is. IS TRUE makes the planner use a hashed subplan; a join might compare each row with each other.
 --
 -- Parameters:
---   site_uuids           uuid[]              as read from the archive, one after the other; likewise the next four
+--   site_uuids           uuid[]              the archived readings, with the next four parameters
 --   starts_utc           timestamptz[]
 --   ends_utc             timestamptz[]
 --   generation_power_kw  double precision[]
 --   created_utc          timestamptz[]
---   start_utc            timestamptz         the window of the archive: prunes the partitions
+--   start_utc            timestamptz         the window of the archive, for partition pruning
 --   end_utc              timestamptz
 -- Result: row
---   site_uuid  uuid  of each reading that is gone
+--   site_uuid  uuid  site of each deleted reading
 -- Index: generation_pkey
--- Touches: 2 * site_uuids (and readings between these that came since)
+-- Touches: 2 * site_uuids (and newer readings between them)
 WITH archived AS (
     SELECT
         a.site_uuid,

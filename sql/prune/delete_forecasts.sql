@@ -1,12 +1,12 @@
--- Deletes the first forecasts of a window, from a site on; see prune/delete_generation.
+-- Delete a batch of the forecasts in a window, starting at a site. See prune/delete_generation.
 --
 -- Parameters:
---   from_site   uuid         the site to begin with
---   start_utc   timestamptz  forecasts with this timestamp or a later one; -infinity: from the first one on
---   end_utc     timestamptz  forecasts with a timestamp before this
---   batch_rows  integer      so many, and those of the same site and timestamp as the last one
+--   from_site   uuid         the first site
+--   start_utc   timestamptz  first timestamp; -infinity: unbounded
+--   end_utc     timestamptz  end of the window, exclusive
+--   batch_rows  integer      most rows to delete, plus others of the last site and timestamp
 -- Result: row
---   site_uuid  uuid  of each forecast that is gone
+--   site_uuid  uuid  site of each deleted forecast
 -- Index: forecasts_key
 -- Touches: 2 * result
 WITH batch AS MATERIALIZED (

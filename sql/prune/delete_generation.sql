@@ -1,15 +1,15 @@
--- Deletes the first readings of a window, from a site on. They are locked in the order of the key first, as writers do,
--- so that nobody waits in a circle; and then deleted as what lies up to the last one of them, which needs no join, for
--- no planner knows how small a batch is. Beginning at the last site of the batch before, each batch passes over few
--- rows that are gone already.
+-- Delete a batch of the readings in a window, starting at a site. The rows are locked in key order first, as inserts
+-- do, which prevents deadlocks. The DELETE then scans the range up to the last of them, without a join, because the
+-- planner cannot know how small the batch is. Each batch starts at the last site of the batch before, so it skips few
+-- dead rows.
 --
 -- Parameters:
---   from_site   uuid         the site to begin with
---   start_utc   timestamptz  readings that start here or later; -infinity: from the first one on
---   end_utc     timestamptz  readings that start before this
---   batch_rows  integer      so many at most
+--   from_site   uuid         the first site
+--   start_utc   timestamptz  first start; -infinity: unbounded
+--   end_utc     timestamptz  end of the window, exclusive
+--   batch_rows  integer      most rows to delete
 -- Result: row
---   site_uuid  uuid  of each reading that is gone
+--   site_uuid  uuid  site of each deleted reading
 -- Index: generation_pkey
 -- Touches: 2 * result
 WITH batch AS MATERIALIZED (

@@ -1,20 +1,20 @@
--- The statements that take a partition out of its table, in their order, for they need names, which cannot be parameters.
--- The server writes and quotes them, and they are run as they stand; by hand too: with \x, psql shows one a line.
+-- Write the statements that detach a partition, in order. Names cannot be parameters, so the server writes and quotes
+-- them. You can also run them by hand: with \x, psql shows one on each line.
 --
 -- Parameters:
 --   parent     text  generation or forecasts
---   partition  text  as prune/detach_tables names it
+--   partition  text  name from prune/detach_tables
 -- Result: row
---   mark      text  notes in a comment that prune detaches the partition, and its bounds
---   detach    text  not in a transaction block; waits, without a lock, for all who use the table
---   finalize  text  instead, for a partition that an interrupted detach has left half detached
---   rename    text  frees the name for rows of the month that come later
---   renamed   text  its name then, with its schema
---   hold      text  keeps everybody else out of the detached table
---   view      text  a temporary view of it, for prune/archive_generation and prune/archive_forecasts
---   drop      text  and its rows are gone
---   attach    text  instead of drop: puts it back
---   unmark    text  takes the comment away
+--   mark         text  marks the partition with a comment that contains its bounds
+--   detach       text  cannot run in a transaction block; waits, without a lock, for transactions that use the table
+--   finalize     text  instead of detach, for a half-detached partition
+--   rename       text  frees the name for a new partition of the month
+--   new_name     text  the name after rename, with the schema
+--   lock         text  blocks all access to the detached table
+--   view         text  creates the view for prune/archive_generation and prune/archive_forecasts
+--   drop         text  drops the detached table
+--   attach       text  instead of drop: attaches the table again
+--   remove_mark  text  removes the comment
 -- Index: none (catalog tables)
 -- Touches: none
 WITH known AS (
@@ -55,10 +55,10 @@ SELECT
     format('ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY', b.parent, b.partition) AS detach,
     format('ALTER TABLE %s DETACH PARTITION %s FINALIZE', b.parent, b.partition) AS finalize,
     format('ALTER TABLE %s RENAME TO %I', b.partition, b.free_name) AS rename,
-    format('%I.%I', b.nspname, b.free_name) AS renamed,
-    format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', b.partition) AS hold,
+    format('%I.%I', b.nspname, b.free_name) AS new_name,
+    format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', b.partition) AS lock,
     format('CREATE TEMPORARY VIEW %I AS TABLE %s', :'parent'::text || '_pruned', b.partition) AS view,
     format('DROP TABLE %s', b.partition) AS drop,
     format('ALTER TABLE %s ATTACH PARTITION %s %s', b.parent, b.partition, b.bounds) AS attach,
-    format('COMMENT ON TABLE %s IS NULL', b.partition) AS unmark
+    format('COMMENT ON TABLE %s IS NULL', b.partition) AS remove_mark
 FROM bounded AS b;

@@ -1,19 +1,19 @@
--- The partitions of a table that begin before a time, ascending, and what is left of an interrupted prune: tables that
--- are detached and have its mark, a comment.
+-- List the partitions of a table that start before a time, ascending, and the tables that an interrupted prune
+-- detached and marked with a comment.
 --
 -- Parameters:
 --   parent      text         generation or forecasts
 --   before_utc  timestamptz  the time
 -- Result: row
---   partition  text         with its schema, quoted where need be
---   state      text         attached, detaching (half: DETACH ... FINALIZE is left to do), or detached
---   marked     boolean      whether prune has begun with it
---   renamed    boolean      whether prune gave it a name that is in no new partition's way
---   whole      boolean      whether it ends by then
---   from_utc   timestamptz  its lower bound; NULL: none
---   to_utc     timestamptz  its upper bound, not included; NULL: none
---   rows       bigint       an estimate; NULL: none yet
---   size       text         on disk, indexes included
+--   partition  text         name with the schema, quoted where necessary
+--   state      text         attached, detaching (half detached: needs DETACH ... FINALIZE) or detached
+--   marked     boolean      whether prune has marked it with a comment
+--   renamed    boolean      whether prune has renamed it
+--   expired    boolean      whether it ends at or before the time
+--   start_utc  timestamptz  lower bound; NULL: none
+--   end_utc    timestamptz  upper bound, exclusive; NULL: none
+--   rows       bigint       estimated number of rows; NULL: unknown
+--   size       text         on disk, including indexes
 -- Index: none (catalog tables)
 -- Touches: none
 WITH known AS (
@@ -63,8 +63,8 @@ dated AS (
         b.partition,
         b.marked,
         b.state,
-        NULLIF(b.bound[1]::timestamptz, '-infinity') AS from_utc,
-        NULLIF(b.bound[2]::timestamptz, 'infinity') AS to_utc
+        NULLIF(b.bound[1]::timestamptz, '-infinity') AS start_utc,
+        NULLIF(b.bound[2]::timestamptz, 'infinity') AS end_utc
     FROM bounded AS b
     WHERE b.bound IS NOT NULL
 )
@@ -74,11 +74,11 @@ SELECT
     d.state,
     d.marked,
     d.relname LIKE '%\_pruned\_' || d.oid AS renamed,
-    COALESCE(d.to_utc <= :'before_utc'::timestamptz, FALSE) AS whole,
-    d.from_utc,
-    d.to_utc,
+    COALESCE(d.end_utc <= :'before_utc'::timestamptz, FALSE) AS expired,
+    d.start_utc,
+    d.end_utc,
     NULLIF(d.reltuples, -1)::bigint AS rows,
     pg_size_pretty(pg_total_relation_size(d.oid)) AS size
 FROM dated AS d
-WHERE COALESCE(d.from_utc, '-infinity') < :'before_utc'::timestamptz
-ORDER BY d.from_utc NULLS FIRST, d.oid;
+WHERE COALESCE(d.start_utc, '-infinity') < :'before_utc'::timestamptz
+ORDER BY d.start_utc NULLS FIRST, d.oid;

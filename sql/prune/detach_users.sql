@@ -1,18 +1,18 @@
--- Transactions that a detach would wait for: those that hold a lock on the relation, and, of a partition that is half
--- detached, those whose snapshot may be older than that. A statement of another role, and such a snapshot, show only to
--- members of that role and of pg_read_all_stats.
+-- List the transactions that a detach would wait for: those that hold a lock on the relation and, if it is a
+-- half-detached partition, those whose snapshot may be older than the detach. Statements and snapshots of another
+-- role are visible only to members of that role and of pg_read_all_stats.
 --
 -- Parameters:
---   relation  text  a table or partition with its schema, quoted where need be
+--   relation  text  a table or partition with the schema, quoted where necessary
 -- Result: row
---   pid                 integer      the server process; 0: a prepared transaction, in pg_prepared_xacts
---   virtualtransaction  text         tells its transactions apart
---   user_name           text         who is logged in there, or what kind of process it is
+--   pid                 integer      its session; 0: a prepared transaction, see pg_prepared_xacts
+--   virtualtransaction  text         id of the transaction
+--   user_name           text         its role, or the type of a background process
 --   application         text         its application_name
---   since_utc           timestamptz  since when the transaction is open
---   state               text         such as active, or idle in transaction
---   query_file          text         the package's query file that it runs or ran last
---   statement           text         the statement that it runs or ran last, shortened
+--   since_utc           timestamptz  start of the transaction
+--   state               text         such as active or idle in transaction
+--   query_file          text         the query file of its current or last statement
+--   statement           text         its current or last statement, shortened
 -- Index: none (catalog tables)
 -- Touches: none
 WITH used AS (

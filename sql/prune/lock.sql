@@ -1,9 +1,10 @@
--- One prune of a table at a time: a lock that the session keeps until it ends, even when its client is gone before.
+-- Take the advisory lock of a table, so that only one prune of it can run. The session keeps the lock until it ends,
+-- even if the client is gone earlier.
 --
 -- Parameters:
---   name  text  the table with its schema
+--   name  text  the table with the schema
 -- Result: row
---   locked  boolean  false: another prune is at work
+--   locked  boolean  false: another prune holds it
 -- Index: none (no table)
 -- Touches: none
 SELECT pg_try_advisory_lock(hashtextextended('pvsite-sql prune: ' || :'name'::text, 0)) AS locked;

@@ -1,4 +1,5 @@
--- What of the table itself goes into an archive. For a detached partition, prune/detach_statements has the statement.
+-- Create the view of the forecasts to archive. For a detached partition, prune/detach_statements returns the
+-- statement.
 --
 -- Parameters: none
 -- Result: none

@@ -1,4 +1,5 @@
--- What of the table itself goes into an archive. For a detached partition, prune/detach_statements has the statement.
+-- Create the view of the readings to archive. For a detached partition, prune/detach_statements returns the
+-- statement.
 --
 -- Parameters: none
 -- Result: none

@@ -1,25 +1,25 @@
--- Least privilege: three group roles and all that they may do. Not part of the migrations, since roles belong to the whole cluster.
+-- Three group roles with the least privileges that they need. This file is not a migration, because roles belong to the whole cluster.
 --
---   pvsite_reader    reads: dashboards, an API that only shows
---   pvsite_ingestor  reads, and stores readings, forecasts, status messages and API requests
---   pvsite_admin     runs every method of the package: also makes, changes and deletes sites, users, groups and their readings
+--   pvsite_reader    reads: dashboards, an API that only reads
+--   pvsite_ingestor  reads, and writes readings, forecasts, status messages and API requests
+--   pvsite_admin     runs every method of the package: it also creates, changes and deletes sites, users, groups and readings
 --
--- Nobody logs in as one of them; programs and people become members:
+-- The roles cannot log in. Programs and people become members of them:
 --
 --     CREATE ROLE meter_feed LOGIN IN ROLE pvsite_ingestor;
 --
--- None of them owns anything, so none can migrate, drop or truncate. That is left to the owner of the tables, a fourth role, which
--- runs the migrations and nothing else. It had better not be a superuser: some functions run with its rights.
+-- The roles own nothing, so they cannot migrate, drop or truncate. Only the owner of the tables can do that. Use a fourth role as the
+-- owner, and use it only for migrations. It should not be a superuser, because some functions run with its privileges.
 --
--- Run this after each migration, as a superuser, or as the owner (with CREATEROLE, unless the three roles are there already):
+-- Run this file after each migration, as a superuser or as the owner (who needs CREATEROLE if the roles do not exist yet):
 --
 --     psql -v ON_ERROR_STOP=1 -f sql/schema/roles.sql
 --
--- It works on the schema in which search_path finds the tables, all of it or nothing, as often as you like; readers and writers do not
--- wait for it. Each run first takes away what the three roles and PUBLIC have, so the grants below are the whole truth.
+-- It changes the schema in which search_path finds the tables, completely or not at all, and does not block readers or writers. You can
+-- run it again at any time. Each run first revokes all privileges of the three roles and PUBLIC, so they have only the grants below.
 BEGIN;
 
--- 1. Where are the tables? And from here on functions and operators are PostgreSQL's own, whatever the session's search_path holds.
+-- 1. Find the tables. From here on, search_path finds only PostgreSQL's own functions and operators.
 DO $$
 DECLARE
     given CONSTANT text := pg_catalog.current_setting('search_path');
@@ -35,8 +35,8 @@ BEGIN
 END
 $$;
 
--- 2. The roles, if the cluster does not have them yet. Another database of the cluster that runs this file shares them: a member is a
--- member in both, and CONNECT decides who gets in where.
+-- 2. Create the roles if the cluster does not have them yet. All databases of the cluster share them: a member is a member in each
+-- database, and the privilege CONNECT decides which databases it can use.
 DO $$
 DECLARE
     role text;
@@ -49,11 +49,11 @@ BEGIN
 END
 $$;
 
--- 3. Getting in. PUBLIC mostly has CONNECT and TEMPORARY, and USAGE of the schema public, but not in a database that was hardened.
--- TEMPORARY is for the staging tables, where inserts compare what they bring with what is stored. That of PUBLIC is left alone, since
--- other programs may live here too, but the roles do not depend on it: REVOKE TEMPORARY ON DATABASE ... FROM PUBLIC is welcome.
--- CREATE on the schema is taken away: functions and operators beside the tables run in everybody's queries that they fit, and a table
--- that is called like the partition of a month to come is in its way. (Where PostgreSQL 15 or newer made the schema, PUBLIC has no CREATE.)
+-- 3. Access to the database and the schema. By default PUBLIC has CONNECT, TEMPORARY and USAGE on the schema public, but not in a
+-- hardened database. Inserts need TEMPORARY for their staging tables. The TEMPORARY privilege of PUBLIC is not revoked, because other
+-- programs may need it; the roles do not need it, so you can run REVOKE TEMPORARY ON DATABASE ... FROM PUBLIC.
+-- CREATE on the schema is revoked: functions and operators in it could be called by the queries of other users, and a table with the
+-- name of a future partition would prevent its creation. (In a schema that PostgreSQL 15 or newer created, PUBLIC has no CREATE.)
 DO $$
 DECLARE
     home CONSTANT text := current_setting('pvsite_sql.home');
@@ -62,13 +62,13 @@ BEGIN
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO pvsite_ingestor, pvsite_admin', current_database());
     EXECUTE format('REVOKE CREATE ON SCHEMA %s FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin', home);
     EXECUTE format('GRANT USAGE ON SCHEMA %s TO pvsite_reader, pvsite_ingestor, pvsite_admin', home);
-    PERFORM set_config('search_path', home || ', pg_temp', TRUE);  -- for the names of tables and functions below
+    PERFORM set_config('search_path', home || ', pg_temp', TRUE);  -- for the tables and functions below
 END
 $$;
 
--- 4. Back to nothing. The functions are those that run with their owner's rights (SECURITY DEFINER). All but one are triggers', which
--- fire whatever the writer's rights are: EXECUTE would only let people hang them on tables of their own, with columns of types of their
--- own, whose casts would then run as the owner.
+-- 4. Revoke everything. The functions below are SECURITY DEFINER: they run with the privileges of their owner. All but one are trigger
+-- functions. Triggers fire without EXECUTE; with it, users could create triggers on their own tables, with columns of their own types,
+-- whose casts would then run with the privileges of the owner.
 REVOKE ALL ON TABLE
 clients, site_groups, users, sites, site_history, site_group_sites, inverters, status, api_request, ml_models,
 generation, forecasts, forecast_values
@@ -76,17 +76,17 @@ FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin;
 REVOKE ALL ON FUNCTION ensure_month_partitions, sites_exist, ml_models_exist, write_site_history
 FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin;
 
--- 5. Reading: everything, also the emails of the users and what they asked the API for. The history of the sites is written by a
--- trigger, as its owner, and changed by nobody. The view is a security_invoker one and the
--- functions run with their caller's rights: they show what the caller sees in the tables anyway.
+-- 5. Reading. The roles read everything, including emails of users and their API requests. The history of the sites is written by a
+-- trigger with the privileges of its owner, and no role may change it. The view is security_invoker and the functions are SECURITY
+-- INVOKER, so they return only what the caller may read in the tables.
 GRANT SELECT ON TABLE
 clients, site_groups, users, sites, site_history, site_group_sites, inverters, status, api_request, ml_models,
 generation, forecasts, forecast_values
 TO pvsite_reader, pvsite_ingestor, pvsite_admin;
 GRANT EXECUTE ON FUNCTION latest_forecast_values, missing_month_partitions TO pvsite_reader, pvsite_ingestor, pvsite_admin;
 
--- 6. Ingest. UPDATE is for corrections (on_conflict="update" and "replace"), column by column: keys and uuids stay as they are, and
--- UPDATE of a whole table would also be the right to LOCK it. Months are made by the function, as its owner.
+-- 6. Writing readings and forecasts. UPDATE is for corrections (on_conflict="update" and "replace"). It is granted on columns: keys and
+-- uuids must not change, and UPDATE on a table would also allow LOCK TABLE. The function creates partitions as its owner.
 GRANT INSERT ON TABLE generation, forecasts, ml_models, status, api_request TO pvsite_ingestor, pvsite_admin;
 GRANT UPDATE (end_utc, generation_power_kw, created_utc) ON TABLE generation TO pvsite_ingestor, pvsite_admin;
 GRANT UPDATE (created_utc, start_utc, resolution_minutes, power_kw, probabilistic_levels, probabilistic_kw)
@@ -99,9 +99,9 @@ GRANT INSERT, UPDATE, DELETE ON TABLE site_groups, users, sites TO pvsite_admin;
 GRANT INSERT, DELETE ON TABLE site_group_sites TO pvsite_admin;
 GRANT DELETE ON TABLE generation, forecasts TO pvsite_admin;
 
--- No ALTER DEFAULT PRIVILEGES: the tables that come by themselves are partitions, and rights on the table are enough for all that goes
--- through the table. Going past it is not meant; so partitions have no grants, and lose those that somebody gave the roles by hand.
--- A table that a later migration brings gets its rights here, by a decision: hence run this file again after each migration.
+-- There are no ALTER DEFAULT PRIVILEGES. The only tables that are created automatically are partitions, and privileges on the
+-- partitioned table are enough for access through it. Direct access to partitions is not intended, so grants on them are revoked here.
+-- Each table of a later migration needs grants in this file, so run it again after each migration.
 SET LOCAL search_path = pg_catalog, pg_temp;
 DO $$
 DECLARE
@@ -120,7 +120,7 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE ALL ON TABLE %s FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin', partition);
     END LOOP;
-    -- the list of applied migrations, for repo.check(): yoyo's own, and missing where the schema came from sql/schema/ alone
+    -- yoyo's list of applied migrations, for repo.check(). It does not exist if only sql/schema/ was used to create the schema
     IF to_regclass(home || '._yoyo_migration') IS NOT NULL THEN
         EXECUTE format('REVOKE ALL ON TABLE %s._yoyo_migration FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin', home);
         EXECUTE format('GRANT SELECT ON TABLE %s._yoyo_migration TO pvsite_reader, pvsite_ingestor, pvsite_admin', home);
@@ -128,7 +128,7 @@ BEGIN
 END
 $$;
 
--- 8. What was promised, looked up: PostgreSQL only warns when the one who grants or revokes may not.
+-- 8. Verify the result, because PostgreSQL only warns if the user may not grant or revoke a privilege.
 DO $$
 DECLARE
     home CONSTANT regnamespace := current_setting('pvsite_sql.home')::regnamespace;

@@ -154,12 +154,8 @@ def test_readers_and_writers_go_on_while_it_waits_for_a_long_transaction(repo, d
         assert (child.returncode, out) == (1, "")
         *retries, last = err.splitlines()
         assert len(retries) == 2
-        assert retries[0].startswith(
-            f"{name} is not applied: attempt 1 of 3 had to give way, the next one comes in 0.5 s"
-        )
-        assert last.startswith(
-            f"{name} is not applied: given up after 3 attempts with a lock timeout of 1 s: it waited "
-        )
+        assert retries[0].startswith(f"{name} not applied: attempt 1 of 3 failed, retrying in 0.5 s: it waited for ")
+        assert last.startswith(f"{name} not applied: gave up after 3 attempts with a lock timeout of 1 s: it waited ")
         assert "waited for AccessExclusiveLock on generation, blocked by " in last
         assert f"pid {pid} (user {watched.info.user}, application nightly report, since 20" in last
         assert "idle in transaction, query file generation/sums)" in last
@@ -213,8 +209,8 @@ def test_it_takes_its_work_back_when_that_takes_longer_than_others_may_wait(dsn,
             assert reader.execute("SELECT count(*) FROM sites").fetchone() == (0,)  # it waits, and is let through
         out, err = child.communicate(timeout=60)
     assert (child.returncode, out) == (1, "")
-    assert err.startswith(f"{name} is not applied: given up after 1 attempt with a lock timeout of 1 s: it kept pid ")
-    assert f"it kept pid {pid} waiting for " in err
+    assert err.startswith(f"{name} not applied: gave up after 1 attempt with a lock timeout of 1 s: it blocked pid ")
+    assert f"it blocked pid {pid} for " in err
     assert len(err.splitlines()) == 1
     assert applied(watched, name) == (0, 0, 0)
 
@@ -232,7 +228,7 @@ def test_it_gives_way_to_a_writer_before_that_is_a_deadlock(dsn, watched, migrat
         until(lambda: "generation" in waited_for(watched))
         assert writer.execute("SELECT count(*) FROM sites").fetchone() == (0,)
         retry = child.stderr.readline()
-        assert f"it kept pid {writer.info.backend_pid} waiting" in retry
+        assert f"it blocked pid {writer.info.backend_pid} for " in retry
         writer.rollback()
         assert child.communicate(timeout=60)[1] == ""
     assert child.returncode == 0
@@ -284,10 +280,10 @@ def test_a_blocker_of_another_role_is_named_as_far_as_the_role_may_see(dsn, watc
         watched.execute("GRANT EXECUTE ON FUNCTION ensure_month_partitions TO pvsite_sql_deployer")
         limited = make_conninfo(dsn, options="-c role=pvsite_sql_deployer")
         with holding(dsn, "LOCK TABLE forecasts IN SHARE UPDATE EXCLUSIVE MODE") as holder:
-            with pytest.raises(PvsiteSqlError, match="The months ahead of forecasts are not made") as error:
+            with pytest.raises(PvsiteSqlError, match="partitions of forecasts not created") as error:
                 migrate.ensure_months_ahead(limited, migrate.RetryPolicy(attempts=1))
             assert f"pid {holder.info.backend_pid} (user {holder.info.user}, " in str(error.value)
-            assert "what it does shows to members of pg_read_all_stats" in str(error.value)
+            assert "statement visible only to members of pg_read_all_stats" in str(error.value)
     finally:
         watched.execute("DROP OWNED BY pvsite_sql_deployer; DROP ROLE pvsite_sql_deployer")
 
@@ -318,7 +314,7 @@ def test_killed_before_it_commits_it_has_done_nothing_and_the_next_one_does_it(d
         assert number(watched, "SELECT count(*) FROM yoyo_lock WHERE pid < 0") == 1
         code, out, err = run("migrate", "--wait", "0.1", "--dsn", dsn, command=command)
         assert (code, out) == (1, "")  # the server is still at work for the dead one
-        assert err.startswith("another migration is at work")
+        assert err.startswith("another migration is still running after 0.1 s: pid ")
         assert len(err.splitlines()) == 1
         release()
     assert run("migrate", "--dsn", dsn, command=command)[1].startswith(f"{name} applied\n")
@@ -340,7 +336,7 @@ def test_killed_after_it_committed_it_has_done_it_once(dsn, watched, migrations,
             child.wait()
         assert applied(watched, name) == (1, 1, 1)
     until(lambda: number(watched, f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{NAME}'") == 0)
-    assert run("migrate", "--dsn", dsn, command=command)[1].startswith("Nothing to apply.\n")
+    assert run("migrate", "--dsn", dsn, command=command)[1].startswith("No pending migrations.\n")
     assert applied(watched, name) == (1, 1, 1)
     assert number(watched, "SELECT count(*) FROM yoyo_lock") == 0
 
@@ -417,7 +413,7 @@ def test_a_yoyo_that_is_at_work_is_left_alone(dsn, watched, migrations, command)
             until(lambda: number(watched, at_the_lock) == 1)
             gate.rollback()
             assert yoyo.wait(60) == 0
-            assert waiting.communicate(timeout=60)[0].startswith("Nothing to apply.\n")
+            assert waiting.communicate(timeout=60)[0].startswith("No pending migrations.\n")
     assert applied(watched, name) == (1, 1, 1)
 
 

@@ -1,4 +1,4 @@
--- Where the rows of a small table of the source wait, as they came.
+-- Create the staging table for the rows of a small table of the source.
 --
 -- Parameters: none
 -- Result: none

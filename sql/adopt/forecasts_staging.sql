@@ -1,4 +1,4 @@
--- Where the forecasts of a range wait, as they came: the values of each in the order of their starts.
+-- Create the staging table for the forecasts of a range, with their values ordered by start.
 --
 -- Parameters: none
 -- Result: none

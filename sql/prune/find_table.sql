@@ -1,21 +1,21 @@
--- What prune has to know before it begins. No row: search_path leads to no such table.
+-- Find the table to prune, its owner and the current time. No row if search_path does not contain the table.
 --
 -- Parameters:
 --   parent  text  generation or forecasts
 -- Result: row
---   name       text         the table with its schema
+--   name       text         the table with the schema
 --   owner      text
 --   user_name  text
---   owns       boolean      whether the user may do what the owner may
+--   is_owner   boolean      whether the user has the privileges of the owner
 --   now_utc    timestamptz  the server's time
---   month_utc  timestamptz  when this month (UTC) began
+--   month_utc  timestamptz  start of the current month (UTC)
 -- Index: none (catalog tables)
 -- Touches: none
 SELECT
     format('%I.%I', n.nspname, c.relname) AS name,
     pg_get_userbyid(c.relowner)::text AS owner,
     current_user::text AS user_name,
-    pg_has_role(c.relowner, 'USAGE') AS owns,
+    pg_has_role(c.relowner, 'USAGE') AS is_owner,
     now() AS now_utc,
     date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS month_utc
 FROM pg_class AS c

@@ -1,4 +1,4 @@
--- Moves the sites' counter past the ml_ids that are taken over, so that it gives none of them again.
+-- Advance the sequence of ml_id past the copied values, so that it does not generate them again.
 --
 -- Parameters: none
 -- Result: row
@@ -6,12 +6,12 @@
 -- Index: none (all of the temporary table)
 -- Touches: adopt_rows
 -- After: adopt/documents_rows
-WITH c AS (SELECT pg_get_serial_sequence('sites', 'ml_id')::regclass AS counter)
+WITH c AS (SELECT pg_get_serial_sequence('sites', 'ml_id')::regclass AS sequence)
 
-SELECT setval(c.counter, m.ml_id) AS last
+SELECT setval(c.sequence, m.ml_id) AS last
 FROM (
     SELECT max((r.target ->> 'ml_id')::bigint) AS ml_id FROM pg_temp.adopt_rows AS r
     WHERE r.reason IS NULL
 ) AS m
 CROSS JOIN c
-WHERE m.ml_id > COALESCE(pg_sequence_last_value(c.counter), 0);
+WHERE m.ml_id > COALESCE(pg_sequence_last_value(c.sequence), 0);

@@ -1,10 +1,11 @@
--- The schema in which search_path finds the tables: of several that of most of them. No row where there is none.
+-- Find the schema in which search_path finds the tables. If it finds them in several schemas, return the one with the
+-- most tables. No row if it finds none.
 --
 -- Parameters:
---   tables  text[]  the names of the tables that there should be
+--   tables  text[]  names of the expected tables
 -- Result: row
---   name    text  the schema
---   quoted  text  the same as an identifier in SQL
+--   name    text
+--   quoted  text  the same, quoted as an identifier
 -- Index: none (catalog tables)
 -- Touches: none
 SELECT

@@ -1,4 +1,4 @@
--- Where the readings of a range wait, as they came.
+-- Create the staging table for the readings of a range.
 --
 -- Parameters: none
 -- Result: none

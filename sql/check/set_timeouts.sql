@@ -1,4 +1,4 @@
--- Until the transaction ends: no statement takes longer than this, nor waits longer for a lock.
+-- Set the statement timeout and the lock timeout until the transaction ends. The lock timeout is at most 2 seconds.
 --
 -- Parameters:
 --   milliseconds  integer  at least 1
