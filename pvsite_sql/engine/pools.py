@@ -87,6 +87,7 @@ class ConnectionSource:
         self._in_transaction: Counter[int] = Counter()
         self._closed = False
         self._replaced_s = float("-inf")
+        self._connection_class: type[Connection] = options.get("connection_class", psycopg.Connection)
         if isinstance(conninfo, ConnectionPool):
             if options:
                 raise TypeError(f"an existing pool takes no options: {', '.join(options)}")
@@ -95,14 +96,9 @@ class ConnectionSource:
             self._pool: Pool | None = conninfo
         else:
             self._make = _maker(_checked(conninfo), options, connect_s)
-            self._connector = self._new_connector(options)
+            self._connector = _Connector(self._connection_class)
             self._pool = self._make(self._connector)
-        self._connection_class = options.get("connection_class", psycopg.Connection)
         forks.after_fork(self)
-
-    @staticmethod
-    def _new_connector(options: dict[str, Any]) -> _Connector:
-        return _Connector(options.get("connection_class", psycopg.Connection))
 
     @contextmanager
     def connection(self, timeout_s: float | None = None) -> Iterator[BorrowedConnection]:
@@ -229,12 +225,14 @@ class ConnectionSource:
 
     def _own(self, pool: Pool, connection: Connection) -> BorrowedConnection | None:
         """Own a connection that is alive and idle; None: it was not, and the pool makes another one."""
-        if not _is_usable(connection):
+        try:
+            usable = _is_usable(connection)
+        except PvsiteSqlError:
+            pool.putconn(connection)
+            raise
+        if not usable:
             pool.putconn(connection)
             return None
-        if (encoding := connection.info.encoding) != "utf-8":
-            pool.putconn(connection)
-            raise PvsiteSqlError(f"the pool's connections must be made with client_encoding=UTF8, not {encoding}")
         borrowed = BorrowedConnection(connection, give_back=lambda given: self._give_back(pool, given))
         self._lent[id(connection)] = weakref.ref(borrowed), pool, connection
         return borrowed
@@ -246,11 +244,14 @@ class ConnectionSource:
 
     def _return_orphans(self) -> None:
         """Return the connections of owners that are gone: an exception kept them from doing it."""
-        for owner, pool, connection in list(self._lent.values()):
-            if owner() is None:
+        with DeferredSignals():
+            with self._lock:  # two threads must not return the same one
+                orphans = [key for key, (owner, _, _) in list(self._lent.items()) if owner() is None]
+                returned = [self._lent.pop(key) for key in orphans]
+            for _, pool, connection in returned:
                 if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
                     connection.close()
-                self._give_back(pool, connection)
+                pool.putconn(connection)
 
     def _go_on_waiting(self, pool: Pool, timeout: PoolTimeout, limit_s: float, left_s: float) -> None:
         """Raise where waiting longer is of no use.
@@ -341,7 +342,11 @@ def _connection_options(conninfo: str, given: dict[str, Any], connect_s: float) 
 
 
 def _is_usable(connection: Connection) -> bool:
-    """Whether the server has not closed the connection, and no transaction is open on it; looks without a trip."""
+    """Whether the server has not closed the connection, looked up without a trip; ends a transaction that is open on it.
+
+    Raises:
+        PvsiteSqlError: the pool lends connections that cannot be used.
+    """
     pgconn = connection.pgconn
     try:
         while not connection.closed and has_input(pgconn.socket):
@@ -355,4 +360,6 @@ def _is_usable(connection: Connection) -> bool:
         return False
     if pgconn.transaction_status != pq.TransactionStatus.IDLE:
         raise PvsiteSqlError("the pool lent a connection that is in the middle of a statement")
+    if (encoding := connection.info.encoding) != "utf-8":
+        raise PvsiteSqlError(f"the pool's connections must be made with client_encoding=UTF8, not {encoding}")
     return True
