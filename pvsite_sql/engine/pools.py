@@ -35,7 +35,7 @@ _REPLACE_EVERY_S = 2.0
 _DEFAULT_MIN_SIZE = 4
 _SQLALCHEMY_URL = re.compile(r"postgres(ql)?\+\w+://")
 _FINAL = re.compile(  # the server translates these where its lc_messages is another; then a call waits its timeout
-    r"authentication failed|no pg_hba\.conf entry|no password supplied"
+    r"authentication failed|no pg_hba\.conf entry|pg_hba\.conf rejects connection|no password supplied"
     r'|(database|role|user) "[^"]*" (does not exist|is not permitted to log in)|is not currently accepting connections'
     r"|permission denied for database|server does not support SSL"
 )
@@ -342,7 +342,7 @@ def _connection_options(conninfo: str, given: dict[str, Any], connect_s: float) 
 
 
 def _is_usable(connection: Connection) -> bool:
-    """Whether the server has not closed the connection, looked up without a trip; ends a transaction that is open on it.
+    """Whether the server has not closed the connection, looked up without a trip. Ends a transaction open on it.
 
     Raises:
         PvsiteSqlError: the pool lends connections that cannot be used.
