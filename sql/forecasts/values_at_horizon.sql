@@ -46,7 +46,7 @@ CROSS JOIN
         FROM (
             -- from the forecast's first value on; the horizon of that one is a whole number of minutes or rounded down
             SELECT
-                :'horizon_minutes'::bigint
+                :'horizon_minutes'::integer::bigint
                 - floor(date_part('epoch', f.start_utc - f.timestamp_utc) / 60)::bigint AS minutes
         ) AS d
     ) AS v
