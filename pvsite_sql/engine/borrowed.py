@@ -238,7 +238,11 @@ class BorrowedConnection:
 
     def _roll_back(self, block: _Block, error: BaseException) -> None:
         self.end_statement()
-        block.roll_back(error)
+        try:
+            block.roll_back(error)
+        except psycopg.Error:  # an interrupt has left psycopg's count of blocks wrong; the error of the block matters
+            if self._connection is not None:
+                self._connection.close()
 
     def send(self, statement: Callable[[], object] | None = None) -> None:
         """Send what is waiting to be sent, and a statement behind it, in one trip to the server.
@@ -305,9 +309,17 @@ class BorrowedConnection:
         connection, self._connection = self._connection, None
         if connection is None or self._is_inherited():
             return
-        if connection.pgconn.transaction_status != _IDLE or connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:
+        if not _is_idle(connection):
             connection.close()
         if self._give_back is not None:
             if not connection.closed and not self._autocommit:
                 connection.autocommit = False
             self._give_back(connection)
+
+
+def _is_idle(connection: Connection) -> bool:
+    """Whether the connection can be lent again: for libpq and for psycopg, whose own state an interrupt can spoil."""
+    pgconn = connection.pgconn
+    of_libpq = pgconn.transaction_status == _IDLE and pgconn.pipeline_status == pq.PipelineStatus.OFF
+    blocks, pipeline = getattr(connection, "_num_transactions", 0), getattr(connection, "_pipeline", None)
+    return of_libpq and not blocks and pipeline is None

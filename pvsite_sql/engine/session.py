@@ -87,7 +87,8 @@ class Session:
                     return work(conn)
                 except psycopg.Error as error:
                     if attempt == _ATTEMPTS or not self._may_retry(conn, error, attempt):
-                        raise self._explained(error) from error.__cause__
+                        self._explain(error)
+                        raise
                     if _is_stale_plan(error):
                         prepare = False  # other connections may have the same plan prepared
                     ms = (time.perf_counter() - began) * 1000
@@ -104,7 +105,7 @@ class Session:
         lost = attempt == 1 and conn.was_lost_unused  # once, for it may be the statement that ends the server's process
         return not self.in_transaction and (lost or isinstance(error, _CONFLICTS))
 
-    def _explained(self, error: psycopg.Error) -> psycopg.Error:
+    def _explain(self, error: psycopg.Error) -> None:
         waited = isinstance(error, psycopg.errors.LockNotAvailable)
         if waited and not self.in_transaction and self._source.is_in_transaction():
             hint = (
@@ -112,7 +113,6 @@ class Session:
                 "block of repo.transaction() call the methods of the transaction, not of the repository"
             )
             error.args = (f"{error}\n{hint}",)
-        return error
 
     def staging(self, name: str) -> AbstractContextManager[None]:
         """Use the staging table of an insert, which one call of a transaction can use at a time."""
