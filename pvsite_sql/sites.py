@@ -270,7 +270,7 @@ def _json(fields: SiteFields) -> str:
         first = error.errors()[0]
         column = str(first["loc"][0])
         if first["type"] == "extra_forbidden":
-            near = get_close_matches(column, SiteFields.__annotations__, n=1, cutoff=0.5)
+            near = get_close_matches(column, SiteFields.__annotations__, n=1, cutoff=0.7)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InvalidInput(f"a site has no field {column}{hint}", column=column) from None
         raise InvalidInput(f"{first['msg']} ({first['input']!r})", column=column) from None

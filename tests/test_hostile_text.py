@@ -130,7 +130,7 @@ def methods() -> Iterator[tuple[str, dict[str, Any], set[str]]]:
             if method.startswith("_"):
                 continue
             signature = inspect.signature(function)
-            hints = get_type_hints(function, include_extras=False)
+            hints = get_type_hints(function, localns={"pd": pd, "NewForecast": object})
             arguments = {key: hints[key] for key in signature.parameters}
             if "fields" in arguments or "changes" in arguments:
                 arguments = {key: hint for key, hint in arguments.items() if key not in ("fields", "changes")}
@@ -299,7 +299,7 @@ def test_choices_that_look_like_sql_are_refused(repo: Repository, connection: ps
 
 def test_time_zone_that_there_is_not_is_refused_without_any_forecast(repo: Repository) -> None:
     for sites in (None, []):
-        with pytest.raises(InvalidInput, match="timezone: the server does not know the time zone 'Europe/Camelot'"):
+        with pytest.raises(InvalidInput, match="timezone: must be an IANA time zone such as 'Europe/London', got 'Europe/Camelot'"):
             repo.forecasts.day_ahead_values(sites, hour=9, timezone="Europe/Camelot")
         assert repo.forecasts.day_ahead_values(sites, hour=9, timezone="Europe/London") == {}
 

@@ -151,7 +151,7 @@ def test_ml_id_counts_up_by_itself_which_it_never_did(repo: Repository) -> None:
 @pytest.mark.parametrize(("field", "value"), OUT_OF_RANGE)
 def test_a_value_out_of_range_is_refused(repo: Repository, site: Site, ways: Ways, field: str, value: float) -> None:
     for write in ways:
-        with pytest.raises(CheckFailed, match=f"sites_{field}_check") as refusal:
+        with pytest.raises(CheckFailed, match=f"^{field} must be ") as refusal:
             write(**{"gsp": "changed", field: value})
         assert refusal.value.constraint_name == f"sites_{field}_check"
         assert repo.sites.list() == [site]
@@ -174,7 +174,7 @@ def test_a_field_that_cannot_be_is_invalid_input(
             write(**{"gsp": "changed", field: value})
         assert refusal.value.column == field
         assert str(refusal.value).startswith(f"{field}: ")
-        assert repr(value) in str(refusal.value)
+        assert repr(value) in str(refusal.value) or str(refusal.value) == f"{field}: a site has no field {field}"
         assert repo.sites.list() == [site]
 
 

@@ -133,6 +133,8 @@ def as_utc(value: datetime, name: str) -> datetime:
     Raises:
         InvalidInput: `value` is not a datetime, has a fraction of a microsecond, or lies outside the years 1 to 9999.
     """
+    if not isinstance(value, datetime) or value != value:  # noqa: PLR0124  NaT
+        raise InvalidInput(f"must be a datetime, got {value!r}", column=name)
     if hasattr(value, "to_pydatetime"):  # a pandas Timestamp
         if getattr(value, "nanosecond", 0):
             raise InvalidInput(f"must not have a fraction of a microsecond, got {value}", column=name)
@@ -140,8 +142,6 @@ def as_utc(value: datetime, name: str) -> datetime:
             value = value.to_pydatetime()
         except ValueError:
             raise InvalidInput(f"must be within the years 1 to 9999 (UTC), got {value}", column=name) from None
-    if not isinstance(value, datetime) or value != value:  # noqa: PLR0124  NaT
-        raise InvalidInput(f"must be a datetime, got {value!r}", column=name)
     try:
         # astimezone() would take a naive datetime as local time
         return value.replace(tzinfo=UTC) if value.utcoffset() is None else value.astimezone(UTC)

@@ -185,7 +185,7 @@ def test_every_method_is_a_read_that_is_asked_or_a_write():
 @of_each_place
 def test_reads_give_the_same(repo, dsn, world, settled, place):
     with settled(dsn, ELSEWHERE[place]) as elsewhere:
-        with elsewhere._pool.connection() as connection:
+        with elsewhere._source._pool.connection() as connection:
             for name, value in ELSEWHERE[place].items():
                 assert connection.execute("SELECT current_setting(%s)", [name]).fetchone()[0].startswith(value[:6])
         for name, ask in READS.items():
