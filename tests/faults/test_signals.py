@@ -1,7 +1,7 @@
 """A signal whose handler raises, at any moment of a call: Ctrl-C, sys.exit at SIGTERM, a soft time limit.
 
-Each program interrupts its own calls 50 times, or 200 times in `tox -e faults`. The exception comes out every time, the repository stays usable, a call
-is stored whole or not at all, and no connection is lost to the pool.
+Each program interrupts its own calls 50 times, or 200 times in `tox -e faults`. The exception comes out every time, the
+repository stays usable, a call is stored whole or not at all, and no connection is lost to the pool.
 """
 
 from __future__ import annotations
