@@ -29,8 +29,9 @@ def short_reals(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     short = exact.copy()
     size = np.abs(exact)
     is_power_of_two = values.view("u4") & _MANTISSA == 0  # its neighbours are not equally far away
-    is_fast = (size > _FAST_RANGE[0]) & (size < _FAST_RANGE[1]) & ~is_power_of_two
-    todo = np.flatnonzero(is_fast)
+    is_short = np.rint(exact) == exact  # such as 1.0, 2.0 and 512.0, which are what is printed
+    is_fast = (size > _FAST_RANGE[0]) & (size < _FAST_RANGE[1]) & (~is_power_of_two | is_short)
+    todo = np.flatnonzero(is_fast & ~is_short)
     for digits in _DIGITS[:3]:
         # up to 10**22 a power of ten is exact, and so is a whole number: one division rounds once
         power = 10.0 ** (digits - 1 - np.floor(np.log10(size[todo])))
