@@ -222,7 +222,7 @@ def test_the_exception_comes_out_and_the_repository_is_usable(dsn, group, kind):
     told = run(interrupted, dsn, group, kind)
     assert not told["lost"], told["lost"][0]
     assert told["came"] + told["swallowed"] == ROUNDS
-    assert told["swallowed"] < ROUNDS / 20
+    assert told["swallowed"] < max(ROUNDS / 20, 7)  # a few of a small number are chance
     assert told["slowest_s"] < 5, told
 
 
@@ -268,7 +268,7 @@ def interrupted_with_threads(dsn: str, kind: str) -> Any:
 def test_no_connection_is_lost_with_other_threads_at_work(dsn, kind):
     told = run(interrupted_with_threads, dsn, kind)
     assert (told["lost"], told["size"]) == (0, 4), told
-    assert told["came"] > 1.9 * ROUNDS
+    assert told["came"] > 2 * ROUNDS - max(ROUNDS / 10, 10)
     assert told["called"] > 0
 
 
