@@ -25,7 +25,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 def surroundings(environment):
-    """The environment without the settings of whoever runs the tests; a name that is given may be None."""
+    """The environment without the settings of the person who runs the tests; a name that is given may be None."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PVSITE_SQL_DSN"))}
     changed = {**inherited, "PYTHONPATH": str(PACKAGES), "COLUMNS": "80", **environment}
     return {name: value for name, value in changed.items() if value is not None}

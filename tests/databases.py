@@ -119,7 +119,7 @@ class Databases:
             server.execute(statement)
 
     def drop(self, name: str) -> None:
-        """Drop a clone, whoever is connected to it."""
+        """Drop a clone and end the sessions that are connected to it."""
         with self.server() as server:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(self._identifier(name)))
 

@@ -245,7 +245,7 @@ def test_ranges_leave_nothing_out(old, target, monkeypatch):
 
 @contextmanager
 def held_at(target, lock, query):
-    """Hold a lock of the target; to wait until whoever takes over waits for it, and to let it go."""
+    """Hold a lock of the target. Yields two calls: one waits until the adoption waits for it, one releases it."""
     target.execute("SELECT ensure_month_partitions('generation', '{2024-05-01,2024-06-01}')")
     target.execute("SELECT ensure_month_partitions('forecasts', '{2024-05-01}')")
     waiting = f"{BLOCKED} AND query LIKE '/* {query} */%'".encode()

@@ -166,7 +166,7 @@ CASES = {
         "constraint generation_pkey on generation",
         GONE,
     ),
-    "check that was not held against the rows": (
+    "check that was not validated": (
         """
         ALTER TABLE sites DROP CONSTRAINT sites_tilt_check;
         ALTER TABLE sites ADD CONSTRAINT sites_tilt_check CHECK (tilt >= 0 AND tilt <= 180) NOT VALID

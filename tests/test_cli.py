@@ -99,8 +99,8 @@ def test_version():
 def test_a_database_from_empty_to_well(empty_dsn):
     said = "is not applied: run `pvsite-sql migrate`, then check again"
     lacking = [f"error: migration {name} {said}\n" for name in migrations.packaged_migrations()]
-    amiss = f"Found {len(lacking)} error(s) and 0 warning(s).\n"
-    assert called("check", PVSITE_SQL_DSN=empty_dsn) == (1, "".join(lacking) + amiss, "")
+    summary = f"Found {len(lacking)} error(s) and 0 warning(s).\n"
+    assert called("check", PVSITE_SQL_DSN=empty_dsn) == (1, "".join(lacking) + summary, "")
 
     months = partitions.months_ahead()
     made = "".join(f"{table}_p{month:%Y_%m} created\n" for table in TABLES for month in months)
@@ -125,8 +125,8 @@ def test_a_missing_month_is_found_and_made(dsn):
         f"    SELECT public.ensure_month_partitions('{table}', '{{{month}}}');\n"
         for table in sorted(TABLES)
     ]
-    amiss = "Found 0 error(s) and 2 warning(s).\n"
-    assert called("check", "--dsn", dsn) == (1, "".join(said) + amiss, "")
+    summary = "Found 0 error(s) and 2 warning(s).\n"
+    assert called("check", "--dsn", dsn) == (1, "".join(said) + summary, "")
     made = [f"{table}_p{month:%Y_%m} created\n" for table in TABLES]
     assert called("migrate", "--dsn", dsn) == (0, "No pending migrations.\n" + "".join(made), "")
     assert called("check", "--dsn", dsn)[0] == 0

@@ -1,4 +1,4 @@
-"""Clients: who hands in sites."""
+"""Clients: the organizations that the sites come from."""
 
 from __future__ import annotations
 

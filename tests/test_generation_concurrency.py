@@ -66,7 +66,7 @@ def test_two_writers_of_the_same_keys_in_opposite_order(repo, keys, mode, cut):
         assert all(sum(result.model_dump().values()) == rows for result in results)
         if mode == "ignore":
             assert added(results) == ((0, 0, 2 * rows) if again else (rows, 0, rows))
-        else:  # whoever comes second finds rows that differ from its own
+        else:  # the second one finds rows that differ from its own
             assert added(results) == ((0, 2 * rows, 0) if again else (rows, rows, 0))
     assert of_marks(repo, {1, 2} if mode == "ignore" else {3, 4})
     every = pd.concat(days)

@@ -1,4 +1,4 @@
-"""What the tables refuse by themselves, whoever writes: plain SQL, without the package's checks before it."""
+"""What the tables refuse by themselves: plain SQL, without the checks of the package before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The month partitions of `generation`: made when they are missing, by whomever, in nobody's way."""
+"""The month partitions of `generation`: created when they are missing, by any program, without blocking others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of the sites: every change is written, whoever makes it, and a site can be read as it was."""
+"""The history of the sites: every change is written, whatever program makes it, and a site can be read as it was."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ class TestAsOf:
         assert repo.sites.get_as_of(plain.site_uuid, at_utc=LATER) == plain
 
     def test_columns_may_come_and_go(self, repo: Repository, site: Site, hand: psycopg.Connection) -> None:
-        """A change between two versions of the package: what the older one does not know is passed over."""
+        """A change between two versions of the package: the older one ignores what it does not know."""
         hand.execute("ALTER TABLE sites ADD COLUMN owner text NOT NULL DEFAULT 'nobody', ADD COLUMN notes jsonb")
         made = repo.sites.create()
         changed = repo.sites.update(site.site_uuid, tilt=1)

@@ -1,4 +1,4 @@
-"""Any calls in any order, held against a model of dictionaries that knows neither SQL nor the package's own code."""
+"""Any calls in any order, compared with a model of dictionaries that knows neither SQL nor the package's own code."""
 
 from __future__ import annotations
 

@@ -134,10 +134,10 @@ DECLARE
     home CONSTANT regnamespace := current_setting('pvsite_sql.home')::regnamespace;
     owner CONSTANT regrole := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = (home::text || '.generation')::regclass);
     ours CONSTANT text[] := '{pvsite_reader, pvsite_ingestor, pvsite_admin}';
-    amiss text;
+    problems text;
     others text;
 BEGIN
-    SELECT string_agg(w.what, '; ') INTO amiss
+    SELECT string_agg(w.what, '; ') INTO problems
     FROM (
         SELECT format('%s lacks CONNECT on the database', r.role) AS what
         FROM unnest(ours) AS r (role)
@@ -159,10 +159,10 @@ BEGIN
         FROM pg_proc AS p
         WHERE p.pronamespace = home AND p.proowner = owner AND p.prosecdef AND has_function_privilege('public', p.oid, 'EXECUTE')
     ) AS w;
-    IF amiss IS NOT NULL THEN
+    IF problems IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = 'insufficient_privilege',
-            MESSAGE = amiss,
+            MESSAGE = problems,
             HINT = 'Nothing was changed. Run this as a superuser, or as one who owns the tables, the schema and the database.';
     END IF;
     SELECT string_agg(DISTINCT w.who::regrole::text, ', ') INTO others

@@ -168,7 +168,7 @@ def _cases(dsn: str, minute: int) -> list[pd.DataFrame]:
 
 def _outcome(error: str | None, stored: int) -> str:
     if error is None:
-        return "stored" if stored else "passed over"
+        return "stored" if stored else "skipped"
     name = error.partition(":")[0]
     inner = re.search(r"\(psycopg2\.errors\.(\w+)\)", error)  # what SQLAlchemy wraps
     return f"{'partly stored' if stored else 'refused'}: {inner[1] if inner else name}"

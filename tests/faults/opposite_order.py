@@ -67,7 +67,7 @@ def meet(repo: Repository, dsn: str, table: Table, mode: Any, days: int) -> None
             )
             if mode == "ignore":
                 assert total == InsertResult(inserted=0 if again else count, skipped=(2 if again else 1) * count)
-            else:  # whoever comes second finds rows that differ from its own
+            else:  # the second one finds rows that differ from its own
                 assert total == InsertResult(inserted=0 if again else count, updated=(2 if again else 1) * count)
     assert repo.stats().retries == 0  # the order in which keys are written keeps deadlocks off, not a new beginning
     with psycopg.connect(dsn) as connection:

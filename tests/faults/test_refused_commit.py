@@ -82,5 +82,5 @@ def test_of_a_single_row(repo, observer, table):
     with pytest.raises(psycopg.Error) as refusal:
         CALLS[table](repo)
     assert refusal.value.sqlstate == "ZZ001"
-    assert refusal.value.__cause__ is None  # least of all itself, a circle for whoever follows the causes
+    assert refusal.value.__cause__ is None  # not itself either: a program that follows the causes would never end
     assert observer.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
