@@ -106,7 +106,7 @@ ODD_TIMES: list[Any] = [
     np.datetime64("2024", "Y"),
     np.datetime64("20240-01-01", "s"),
     np.datetime64("-20240-01-01", "Y"),
-    np.datetime64("NaT"),
+    np.datetime64("NaT", "us"),
     pd.NaT,
     None,
     pd.NA,

@@ -312,7 +312,7 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
     ),
     "NaT": (cells_at(START, MOST, pd.NaT, NAIVE), START, MOST, "no value"),
     "NaT, object": (cells_at(START, MOST, pd.NaT), START, MOST, "no value"),
-    "NaT, np.datetime64": (cells_at(START, LAST, np.datetime64("NaT")), START, LAST, "no value"),
+    "NaT, np.datetime64": (cells_at(START, LAST, np.datetime64("NaT", "us")), START, LAST, "no value"),
     "None as time": (cells_at(START, LAST, None), START, LAST, "no value"),
     "null, arrow time": (
         cells_at(START, LAST, None, pd.ArrowDtype(pa.timestamp("us", "UTC"))),
