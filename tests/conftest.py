@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -24,6 +25,26 @@ from pvsite_sql.embedded import server_or_dsn
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
 ROLES = ("pvsite_reader", "pvsite_ingestor", "pvsite_admin")  # each may what the one before it may, and more
 PGBOUNCER = bool(os.environ.get("PVSITE_SQL_PGBOUNCER"))
+
+
+gc.disable()  # until the tests are collected: what is made until then stays
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector a third of its work, which is to look at modules and tests again and again."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no worker is still at one of them when the others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more worker than there are cores: many tests wait for a lock or a timeout."""
+    return (os.cpu_count() or 1) + 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from time import monotonic
 
 import psycopg
 import pytest
-from commands import called
+from commands import called, until
 from conftest import conninfo, reading_frame
 from forecast_cases import forecast_frame
 from psycopg.conninfo import make_conninfo
@@ -618,6 +618,8 @@ class TestStatistics:
         database.execute("ALTER SYSTEM SET autovacuum = off")
         try:
             database.execute("SELECT pg_reload_conf()")
+            autovacuum = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%'"
+            until(lambda: database.execute(autovacuum).fetchone() == (0,))  # one that runs would still analyze
             database.execute(
                 "INSERT INTO status (status, message) SELECT 'ok', repeat('x', 50) FROM generate_series(1, 20000)"
             )

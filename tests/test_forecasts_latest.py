@@ -169,6 +169,7 @@ def oracle(examples: int) -> Any:
     )
 
 
+@pytest.mark.long
 @oracle(650)
 @given(cases=CASES, asked=ASKED)
 def test_latest_values_and_frame_are_what_the_users_query_gives(world, cases, asked):
@@ -185,6 +186,7 @@ def test_latest_values_and_frame_are_what_the_users_query_gives(world, cases, as
     assert rows_of(frame) == [row[:place] + row[place + 1 :] for row in expected.values()]
 
 
+@pytest.mark.long
 @oracle(350)
 @given(cases=CASES, asked=ASKED, of=st.sampled_from([None, [0], [1], [1, 0], []]))
 def test_latest_sums_are_the_sums_of_the_users_query(world, cases, asked, of):

@@ -417,6 +417,7 @@ class Machine(RuleBasedStateMachine):
         assert {site: reading.start_utc for site, reading in found.items()} == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_repository_does_what_the_model_says(repo: Repository, postgresql: psycopg.Connection, part: int) -> None:
     postgresql.autocommit = True
