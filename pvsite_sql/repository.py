@@ -68,6 +68,7 @@ class Repository(_Aggregates):
         actor: str | None = None,
         limits: Limits | None = None,
         slow_query_ms: float | None = 1000,
+        jit: bool = False,
         **pool_options: Any,
     ) -> None:
         """Open a pool, or use one.
@@ -78,11 +79,13 @@ class Repository(_Aggregates):
             actor: who writes, for the history of sites: a program or a person.
             limits: how long calls may take and wait.
             slow_query_ms: queries that take so long are logged, by name, to the logger `pvsite_sql`; None: none are.
+            jit: whether PostgreSQL may compile the queries (JIT), if its own setting allows it. By default it may not:
+                compiling one takes longer than running it.
             pool_options: the options of `psycopg_pool.ConnectionPool`, such as `max_size`, `timeout` or `kwargs`.
 
         Raises:
             QueryFileError: the package has no query files: it is not installed whole.
-            InvalidInput: a limit, the actor, slow_query_ms, the conninfo or a size of the pool is invalid.
+            InvalidInput: a limit, the actor, slow_query_ms, jit, the conninfo or a size of the pool is invalid.
             TypeError: `conninfo` is neither a str nor a `psycopg_pool.ConnectionPool`, or it is a pool and there are
                 options for another one.
         """
@@ -90,7 +93,9 @@ class Repository(_Aggregates):
         limits = Limits() if limits is None else limits
         if not isinstance(limits, Limits):
             raise InvalidInput(f"must be a Limits object, got {limits!r}", column="limits")
-        self._settings = Settings(limits, as_optional_text(actor, "actor"), Recorder(slow_query_ms))
+        if not isinstance(jit, bool):
+            raise InvalidInput(f"must be True or False, got {jit!r}", column="jit")
+        self._settings = Settings(limits, as_optional_text(actor, "actor"), Recorder(slow_query_ms), jit)
         self._source = ConnectionSource(conninfo, pool_options, limits.connect_s)
         self._session = Session(self._source, self._settings)
         super().__init__(self._session)

@@ -403,7 +403,14 @@ CASES: dict[str, list[Case]] = {
     "prune/lock": [case(name="public.generation")],
     "prune/find_table": [case(parent="generation")],
     "engine/begin": [
-        case(statement_timeout_ms="60000", lock_timeout_ms="0", idle_timeout_ms="-1", fill_in="true", actor="a feed"),
+        case(
+            statement_timeout_ms="60000",
+            lock_timeout_ms="0",
+            idle_timeout_ms="-1",
+            fill_in="true",
+            actor="",
+            jit="false",
+        ),
     ],
     "site_groups/add_site": [
         case(site_group_name="group 7", site_uuid=site(4)),

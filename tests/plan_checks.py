@@ -108,7 +108,7 @@ class Prover:
     def _explained(self, asked: Query, values: Mapping[str, str], how: str) -> sql.Composable | str:
         explain = "EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) "
         if how == IN_COPY:
-            head, tail = f"/* {asked.name} */ COPY (", ") TO STDOUT (FORMAT binary)"
+            head, tail = f"COPY /* {asked.name} */ (", ") TO STDOUT (FORMAT binary)"
             copy = psycopg.ClientCursor(self.connection).mogrify(asked.copy_out.decode(), values or None)
             assert copy.startswith(head)
             assert copy.endswith(tail)

@@ -248,7 +248,7 @@ def held_at(target, lock, query):
     """Hold a lock of the target. Yields two calls: one waits until the adoption waits for it, one releases it."""
     target.execute("SELECT ensure_month_partitions('generation', '{2024-05-01,2024-06-01}')")
     target.execute("SELECT ensure_month_partitions('forecasts', '{2024-05-01}')")
-    waiting = f"{BLOCKED} AND query LIKE '/* {query} */%'".encode()
+    waiting = f"{BLOCKED} AND query LIKE '%/* {query} */%'".encode()
     with psycopg.connect(conninfo(target)) as other:
         other.execute(f"LOCK TABLE {lock} IN SHARE MODE".encode())
         yield lambda: until(lambda: target.execute(waiting).fetchone()[0]), other.rollback

@@ -1,4 +1,4 @@
-"""How long calls may take and wait, and that nothing of it stays on a connection."""
+"""How long calls may take and wait, and whether they are compiled; nothing of it stays on a connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KINDS: dict[Kind, object] = {
 CALLS = {**KINDS, "transaction": in_transaction}
 
 
-def spied(monkeypatch):
+def spied(monkeypatch, asked=SETTINGS):
     """The settings that each transaction has once it has begun."""
     seen = []
     transaction = QueryConnection.transaction
@@ -47,7 +47,7 @@ def spied(monkeypatch):
             if outermost:
                 self._owner.send()
                 row = self._owner.connection.execute(
-                    "SELECT " + ", ".join(f"current_setting('{setting}', TRUE)" for setting in SETTINGS)
+                    "SELECT " + ", ".join(f"current_setting('{setting}', TRUE)" for setting in asked)
                 ).fetchone()
                 seen.append((self._kind, tuple(row)))
             yield
@@ -105,9 +105,32 @@ def test_a_transaction_may_have_its_own(dsn, monkeypatch):
     assert [settings for _, settings in seen] == [("0", "1s", "0", "alice"), ("15min", "1min", "5min", "meter")]
 
 
+@pytest.mark.parametrize(("options", "jit"), [({}, "off"), ({"jit": False}, "off"), ({"jit": True}, "on")])
+def test_jit_is_off_in_each_transaction_unless_it_is_asked_for(dsn, monkeypatch, options, jit):
+    seen = spied(monkeypatch, ["jit"])
+    with Repository(make_conninfo(dsn, options="-c jit=on"), **options) as repo:
+        for call in CALLS.values():
+            call(repo)
+    assert {kind for kind, _ in seen} == set(CALLS)
+    assert {settings for _, settings in seen} == {(jit,)}
+
+
+def test_jit_that_the_server_has_switched_off_stays_off(dsn, monkeypatch):
+    seen = spied(monkeypatch, ["jit"])
+    with Repository(make_conninfo(dsn, options="-c jit=off"), jit=True) as repo:
+        repo.users.list()
+    assert seen == [("read", ("off",))]
+
+
+@pytest.mark.parametrize("jit", [None, 1, "off"])
+def test_jit_is_true_or_false(dsn, jit):
+    with pytest.raises(InvalidInput, match="jit: must be True or False"):
+        Repository(dsn, jit=jit)
+
+
 STANDING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'standing'"
 ENDED = psycopg.errors.IdleInTransactionSessionTimeout
-ASK = "SELECT " + ", ".join(f"COALESCE(current_setting('{setting}', TRUE), '')" for setting in SETTINGS)
+ASK = "SELECT " + ", ".join(f"COALESCE(current_setting('{setting}', TRUE), '')" for setting in (*SETTINGS, "jit"))
 EVERY = CallLimits(statement_s=33, lock_s=3, idle_s=30)
 
 

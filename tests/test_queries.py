@@ -207,7 +207,9 @@ def test_every_aggregate_has_a_folder_and_a_module():
 def test_says_its_name_to_the_server(subtests):
     for asked in QUERIES.values():
         with subtests.test(asked.name):
-            assert asked.text.startswith(f"/* {asked.name} */".encode())
+            keyword, comment = next(iter(asked.statement.split())), f"/* {asked.name} */"
+            assert asked.text.split(maxsplit=4)[:4] == [part.encode() for part in (keyword, *comment.split())]
+            assert asked.copy_out.startswith(f"COPY {comment} (".encode())
 
 
 def test_keeps_to_the_style(subtests):
@@ -412,7 +414,7 @@ def test_percent_signs_reach_the_server_as_they_are(tmp_path):
     path.write_text(
         "-- All.\n--\n-- Parameters: none\n-- Result: none\n-- Index: none\n-- Touches: none\nSELECT 1 % 2;\n"
     )
-    assert b"SELECT 1 % 2;" in parse(path, tmp_path).text
+    assert parse(path, tmp_path).text == b"SELECT /* users/percent */ 1 % 2;"
 
 
 def test_an_unknown_query_is_an_error_that_names_the_file():

@@ -34,6 +34,7 @@ FORECAST_RANGE = 5_000  # forecasts per transaction, of some hundred values each
 _SETTINGS = {
     "timezone": "UTC",
     "datestyle": "ISO",
+    "jit": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "work_mem": "64MB",

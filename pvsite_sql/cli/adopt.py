@@ -66,7 +66,7 @@ def adopt(
     At the end compares row counts and power sums of both databases and lists rejected rows by reason. Exits with 1 if
     the databases disagree.
     """
-    if not _run(require_dsn(source), require_dsn(dsn), rejects):
+    if not _run(require_dsn(source, "adopt"), require_dsn(dsn, "adopt"), rejects):
         raise typer.Exit(1)
 
 

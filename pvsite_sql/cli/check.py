@@ -53,7 +53,7 @@ def check(
     Exit codes: 0 no errors or warnings; 1 errors or warnings found, or no connection; 2 wrong usage. Nagios reads them
     as OK, WARNING and CRITICAL.
     """
-    findings = _findings(require_dsn(dsn), timeout_s)
+    findings = _findings(require_dsn(dsn, "check"), timeout_s)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import psycopg
 import typer
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 __all__ = ["Dsn", "error_message", "exit_with", "reject_nan", "require_dsn"]
 
@@ -23,15 +23,19 @@ Dsn = Annotated[
 ]
 
 
-def require_dsn(dsn: str | None) -> str:
-    """Return the DSN of a command. Without one, or with an invalid one, exit with code 2."""
+def require_dsn(dsn: str | None, command: str) -> str:
+    """Return the conninfo of a command. Without a DSN, or with an invalid one, exit with code 2.
+
+    The sessions get the name of the command, such as `pvsite-sql load`, unless the DSN or PGAPPNAME names them.
+    """
     if dsn is None:
         exit_with(2, "No database given: use --dsn or set PVSITE_SQL_DSN.")
     try:
-        conninfo_to_dict(dsn)
+        given = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:  # its message may contain the password
         exit_with(2, "Invalid DSN: use the form postgresql://user@host/name or 'host=... dbname=...'.")
-    return dsn
+    name = given.get("fallback_application_name") or f"pvsite-sql {command}"
+    return make_conninfo(dsn, fallback_application_name=name)
 
 
 def reject_nan(value: float) -> float:

@@ -48,7 +48,7 @@ def demo(
     if dsn is None and not os.environ.get("PVSITE_SQL_EMBEDDED"):
         dsn = os.environ.get("PVSITE_SQL_DSN") or None
     if dsn is not None:
-        require_dsn(dsn)
+        require_dsn(dsn, "demo")
 
     from .. import demo as demonstration
 

@@ -109,7 +109,7 @@ def load(
     pvsite-sql load roof.csv --site 7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11 \\
         --time-column time --power-column power --unit W --timezone Europe/London
     """  # noqa: D301  click reads the backspace
-    conninfo = require_dsn(dsn)
+    conninfo = require_dsn(dsn, "load")
     if site is not None and site_column is not None:
         exit_with(2, "Use either --site or --site-column, not both.")
 

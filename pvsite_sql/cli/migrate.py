@@ -49,7 +49,7 @@ def migrate(
 
     A migration is applied completely or not at all. If the command is killed, run it again.
     """
-    conninfo = require_dsn(dsn)
+    conninfo = require_dsn(dsn, "migrate")
 
     from .. import migrate as migrations
 

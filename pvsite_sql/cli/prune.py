@@ -64,7 +64,7 @@ def prune(
     connection (not PgBouncer).
     """
     before = _times(forecasts_before, generation_before)
-    conninfo = require_dsn(dsn)
+    conninfo = require_dsn(dsn, "prune")
 
     from .. import prune as pruning
 

@@ -65,7 +65,7 @@ def explain(
     First runs the files that must run before it, in the same transaction, and rolls everything back. With --analyze, a
     sequence may still skip a number.
     """
-    conninfo = require_dsn(dsn)
+    conninfo = require_dsn(dsn, "queries explain")
 
     from ..engine.conninfo import with_settings
     from ..errors import InvalidInput

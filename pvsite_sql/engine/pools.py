@@ -331,6 +331,7 @@ def _sizes(given: dict[str, Any]) -> dict[str, int]:
 def _connection_options(conninfo: str, given: dict[str, Any], connect_s: float) -> dict[str, Any]:
     said = {**conninfo_to_dict(conninfo), **given}
     options = {
+        "fallback_application_name": "pvsite_sql",  # unless PGAPPNAME or an application_name is given
         # a peer that is gone without a word is noticed after two minutes, not after the system's two hours
         "keepalives_idle": 60,
         "keepalives_interval": 10,

@@ -20,6 +20,7 @@ __all__ = ["Column", "Parameter", "Query", "find", "folder", "load", "names", "p
 _PARAMETER = re.compile(r":'(\w+)'")
 _ENTRY = re.compile(r"--   (?P<name>\w+) +(?P<type>[a-z][a-z0-9 ]*?(?:\[\])?)(?:  +(?P<text>\S.*))?$")
 _SECTION = re.compile(r"-- (?P<key>Parameters|Result|Index|Touches|After):(?: (?P<value>\S.*))?$")
+_FIRST_WORD = re.compile(r"\A\s*(\w+)")
 _OUTSIDE_AGGREGATES = {"schema"}
 
 
@@ -87,7 +88,8 @@ class Query:
         return _PARAMETER.sub(r"%(\1)s", self.statement.replace("%", "%%"))
 
     def _named(self, statement: str) -> bytes:
-        return f"/* {self.name} */ {statement}".encode()
+        # after the first word: PostgreSQL 18 drops a comment before it from pg_stat_statements
+        return _FIRST_WORD.sub(rf"\1 /* {self.name} */", statement, count=1).encode()
 
 
 def folder(name: str) -> Path:

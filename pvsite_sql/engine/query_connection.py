@@ -43,18 +43,20 @@ class Settings:
         limits: how long they may take.
         actor: on whose behalf they write; empty where it is not known.
         recorder: counts each query and retry.
+        jit: whether the server may compile queries (JIT), as its own setting says.
         known_months: the tables and months whose partitions were seen, each the table's name and a first day.
     """
 
     limits: Limits
     actor: str
     recorder: Recorder
+    jit: bool = False
     known_months: set[tuple[str, date]] = field(default_factory=set)
 
     def parameters(self, kind: Kind) -> dict[str, object]:
         """The parameters that a transaction of that kind begins with."""
         limits: CallLimits = self.limits.of(kind)
-        return {**limits.parameters(), "fill_in": self.limits.is_default(kind), "actor": self.actor}
+        return {**limits.parameters(), "fill_in": self.limits.is_default(kind), "actor": self.actor, "jit": self.jit}
 
 
 class QueryConnection:

@@ -89,6 +89,7 @@ def prune(
         "idle_in_transaction_session_timeout": "0",
         "timezone": "UTC",
         "datestyle": "ISO",
+        "jit": "off",
     }
     conninfo = with_settings(conninfo, settings, fallback_application_name="pvsite-sql prune", client_encoding="UTF8")
     with psycopg.connect(conninfo, autocommit=True) as connection:

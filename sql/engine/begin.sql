@@ -1,5 +1,5 @@
--- Set the timeouts and the actor of a transaction. The settings end with the transaction, so the next user of the
--- connection does not inherit them.
+-- Set the timeouts and the actor of a transaction, and switch JIT compilation off. The settings end with the
+-- transaction, so the next user of the connection does not inherit them.
 --
 -- Parameters:
 --   statement_timeout_ms  integer  0: no timeout; -1: keep the current setting
@@ -7,6 +7,7 @@
 --   idle_timeout_ms       integer  likewise, for a transaction without a running statement
 --   fill_in               boolean  whether to keep timeouts that the server, the role or the connection sets
 --   actor                 text     who writes, for the history of sites; empty: unknown
+--   jit                   boolean  whether to keep the setting of the server; false: off
 -- Result: row
 --   setting  text
 -- Index: none (settings)
@@ -20,4 +21,7 @@ FROM (
 ) AS limits (name, milliseconds)
 WHERE limits.milliseconds >= 0 AND NOT (:'fill_in'::boolean AND current_setting(limits.name) <> '0')
 UNION ALL
-SELECT set_config('pvsite_sql.actor', :'actor'::text, TRUE) AS setting;
+SELECT set_config('pvsite_sql.actor', :'actor'::text, TRUE) AS setting
+UNION ALL
+SELECT set_config('jit', 'off', TRUE) AS setting
+WHERE NOT :'jit'::boolean;

@@ -259,7 +259,9 @@ def test_an_index_is_built_concurrently_without_a_lock_timeout_while_another_mig
         old = stack.enter_context(holding(dsn, "INSERT INTO sites (gsp) VALUES ('west')"))
         both = [stack.enter_context(started("migrate", *options, command=command, PGAPPNAME=NAME)) for _ in range(2)]
         until(lambda: number(watched, WAITS) == 1)
-        polls = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* migrate/try_lock */%' AND state = 'idle'"
+        polls = (
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT /* migrate/try_lock */%' AND state = 'idle'"
+        )
         until(lambda: number(watched, polls) == 1)
         with psycopg.connect(dsn, autocommit=True) as other:  # writers and readers go on
             other.execute("INSERT INTO sites (gsp) VALUES ('east')")
@@ -399,7 +401,7 @@ YOYO = [sys.executable, "-m", "yoyo", "apply", "--batch", "--no-config-file", "-
 
 def test_a_yoyo_that_is_at_work_is_left_alone(dsn, watched, migrations, command):
     name = add(migrations, "0900.column", ADD_COLUMN, GATE)
-    at_the_lock = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '/* migrate/yoyo_lock_take */%'"
+    at_the_lock = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%/* migrate/yoyo_lock_take */%'"
     with (
         holding(dsn, GATE) as gate,
         started(str(migrations), command=[*YOYO, migrate.yoyo_uri(dsn)], PGAPPNAME=NAME) as yoyo,
