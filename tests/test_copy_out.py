@@ -11,7 +11,7 @@ from pvsite_sql import PvsiteSqlError, Repository, Site
 ROWS = 300_000  # more than the sockets' buffers hold
 READERS = """
     SELECT pid FROM pg_stat_activity
-    WHERE query LIKE 'COPY /* % */ (%' AND state = 'active' AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+    WHERE query LIKE 'COPY /* % */ (%' AND state = 'active' AND backend_type = 'client backend'
 """
 
 
