@@ -10,7 +10,7 @@ from bench import Bench
 from report import by_mark, ratio_text
 
 INSERT = "generation.insert, 1,000,000 rows, UUID objects"
-README_ROWS = (  # the beginning of a work, of its measure, and what the README calls them
+ROWS = (  # the beginning of a work, of its measure, and what the README calls them
     ("generation.insert, 1,000,000 rows, UUID", "rows/s against psql", "insert 1,000,000 readings", "`psql \\copy`"),
     (
         "generation.insert, 1,000,000 rows, UUID",
@@ -42,7 +42,7 @@ def _table(benches: list[Bench]) -> str:
         ["work", "pvsite_sql", "compared with", *(f"ratio, {name}" for name in names)],
         ["---"] * (3 + len(benches)),
     ]
-    for work, measure, title, peer in README_ROWS:
+    for work, measure, title, peer in ROWS:
         (figures,) = [
             each for each in by_mark(benches) if each[0].work.startswith(work) and each[0].measure.startswith(measure)
         ]
