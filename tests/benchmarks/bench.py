@@ -186,10 +186,10 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def warm_up(*calls: Callable[[], object]) -> None:
-    """Let every connection of a pool of four know the calls: psycopg prepares a statement after five runs."""
+def warm_up(*calls: Callable[[], object], connections: int = 4) -> None:
+    """Let every connection of a pool know the calls: psycopg prepares a statement after five runs."""
     for call in calls:
-        for _ in range(24):
+        for _ in range(6 * connections):
             call()
 
 

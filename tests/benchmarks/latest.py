@@ -33,7 +33,7 @@ def latest(bench: Bench) -> None:
             make_months(dsn, "forecasts", datetime(2023, 10, 1), 16)  # noqa: DTZ001  a name of a month
             bench.timed(f"filling {name}", lambda dsn=dsn, history=history: fill_forecasts(dsn, of, NEWEST, history))
             run(dsn, "VACUUM ANALYZE forecasts")
-            repos[name] = stack.enter_context(Repository(dsn))
+            repos[name] = stack.enter_context(Repository(dsn, min_size=1, max_size=1))
         size = bytes_a_row(dsns["10x"], of * histories["10x"] * SLOTS, "forecasts")
         bench.add(Figure(ON_DISK, "a forecast value", 7, [size], at_most=True))
         some = {name: sites(dsn, of) for name, dsn in dsns.items()}
@@ -69,7 +69,7 @@ def _against_old(bench: Bench, repo: Repository, some: list[UUID], old_dsn: str)
         "old": old,
     }
     for call in (repo.forecasts.latest_values, repo.forecasts.latest_frame):
-        warm_up(lambda call=call: call(some, start_utc=NEWEST))
+        warm_up(lambda call=call: call(some, start_utc=NEWEST), connections=1)
     found = alternate(bench.size(3, 1), calls)
     assert all(answer["rows"] == len(values) for answer in answers), "not the same values"
     assert all(math.isclose(answer["sum"], sum(values), rel_tol=1e-9) for answer in answers), "not the same values"
@@ -94,7 +94,7 @@ def _sums(bench: Bench, repo: Repository, some: list[UUID], old_dsn: str) -> Non
         answers.append(ask_peer(bench, "latest_sums", old_dsn, **asked))
         return answers[-1]["seconds"]
 
-    warm_up(call)
+    warm_up(call, connections=1)
     calls = {"ours": lambda: statistics.median(seconds(call) for _ in range(5)), "old": old}
     found = alternate(bench.size(3, 1), calls)
     ours = {f"{value.start_utc:%F %T} {value.name}": value.power_kw for value in call()}
@@ -119,7 +119,7 @@ def _from_yesterday(bench: Bench, repo: Repository, some: list[UUID]) -> None:
         took = statistics.median(seconds(lambda: repo.forecasts.latest_frame(some, start_utc=start)) for _ in range(5))
         return took / rows * 1e6
 
-    warm_up(lambda: repo.forecasts.latest_frame(some, start_utc=NEWEST))
+    warm_up(lambda: repo.forecasts.latest_frame(some, start_utc=NEWEST), connections=1)
     values = len(repo.forecasts.latest_frame(some, start_utc=YESTERDAY))
     found = alternate(
         bench.size(5, 2), {"yesterday": lambda: microseconds(YESTERDAY), "now": lambda: microseconds(NEWEST)}
@@ -142,7 +142,7 @@ def _history(bench: Bench, repos: dict[str, Repository], some: dict[str, list[UU
             )
             for name, repo in repos.items()
         }
-        warm_up(*calls.values())
+        warm_up(*calls.values(), connections=1)
         found = alternate(bench.size(11, 3), calls)
         base = found["1x"]
         bench.compare(

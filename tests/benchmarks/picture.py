@@ -47,7 +47,13 @@ def _plot_marks(axes: mpl.axes.Axes, marks: list[list[Figure]], servers: list[st
     axes.set_xlim(min(low, 0.7), high * 2.5)
     shades = zip((MET, MET_2), servers, strict=False)
     names = [mpl.patches.Patch(color=color, label=f"PostgreSQL {server}") for color, server in shades]
-    axes.legend(handles=[*names, mpl.patches.Patch(color=MISSED, label="missed")], fontsize=8, loc="lower right")
+    axes.legend(
+        handles=[*names, mpl.patches.Patch(color=MISSED, label="missed")],
+        fontsize=8,
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.03),
+        ncols=3,
+    )
     axes.set_title("The marks: how many times over each is met (the line is the mark itself)", fontsize=10)
     _plain(axes)
 
