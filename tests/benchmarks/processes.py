@@ -17,7 +17,7 @@ from data import MONTH, binary, make_months, sites, ticks
 from pvsite_sql.engine.queries import query
 
 PROCESSES = 4
-WARM_UP = 8
+WARM_UP = 6
 
 
 def processes(bench: Bench) -> None:

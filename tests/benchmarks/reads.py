@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import psycopg
-from bench import Bench, Sides, alternate, run, seconds, warm_up
+from bench import Bench, Sides, Table, alternate, run, seconds, spread, warm_up
 from data import binary, make_months, sites, ticks
 from peers import ask_peer, fill_old_generation, make_old_database
 
@@ -45,6 +45,7 @@ def read(bench: Bench) -> None:
 
 def _frames(bench: Bench, repo: Repository, connection: psycopg.Connection, some: list[UUID], slots: int) -> None:
     rows = len(some) * slots
+    table = []
     for how, start, end in (("stored tick by tick", JUNE, JULY), ("stored site by site", JULY, AUGUST)):
         asked = {"site_uuids": some, "start_utc": start, "end_utc": end}
 
@@ -61,13 +62,31 @@ def _frames(bench: Bench, repo: Repository, connection: psycopg.Connection, some
 
         assert len(repo.generation.read_frame(some, start_utc=start, end_utc=end)) == rows
         drain()
-        found = alternate(bench.size(7, 2), {"frame": rate(framed), "drained": rate(drain)})
+        unsent = psycopg.ClientCursor(connection).mogrify(query("generation/read").copy_out, asked)
+        unsent = unsent.replace("TO STDOUT", "TO '/dev/null'")
+        found = alternate(
+            bench.size(7, 2),
+            {
+                "frame": rate(framed),
+                "drained": rate(drain),
+                "unsent": rate(lambda unsent=unsent: connection.execute(unsent)),
+            },
+        )
+        table.append([how, *(spread(rates) for rates in found.values())])
         bench.compare(
             f"generation.read_frame, {rows:,} rows, {how}",
             "rows/s against draining the binary COPY",
             1.1,
             Sides(found["frame"], found["drained"], "rows/s"),
         )
+    bench.table(
+        Table(
+            f"Reading {rows:,} rows, rows/s",
+            "The last column is the server's own limit: the same COPY into /dev/null, which no client waits for.",
+            ["the month", "read_frame", "COPY, drained", "COPY to nowhere"],
+            table,
+        )
+    )
 
 
 def _models(bench: Bench, repo: Repository, old_dsn: str, few: list[UUID], slots: int) -> None:
