@@ -172,11 +172,14 @@ def _plain_fields(lines: list[str], separator: str, width: int) -> list[str] | N
     """
     if set(map(str.count, lines, repeat(separator))) != {width - 1}:
         return None
-    text = separator.join(lines)
+    text = "".join(lines)
     if '"' in text:
         return None
-    text = text.replace("\n", "").replace("\r", "")  # they occur only at line ends
-    if separator * width in f"{separator}{text}{separator}":
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.removesuffix("\n").replace("\n", separator)  # each pass over the text counts
+    blank = separator * (width - 1)
+    if text.startswith(blank) or text.endswith(blank) or separator * width in text:
         return None
     return text.split(separator)
 

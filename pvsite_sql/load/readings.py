@@ -179,8 +179,8 @@ class _FrameReader:
     def _frame(self, parser: CellParser, batch: Batch, name: str) -> pd.DataFrame:
         try:
             frame, reasons = parser.frame(batch.cells, len(batch.numbers))
-            valid = np.setdiff1d(np.arange(len(frame)), list(reasons))
-            for key, reason, rows in find_bad_rows(frame.iloc[valid], self._interval):
+            valid = np.delete(np.arange(len(frame)), list(reasons))
+            for key, reason, rows in find_bad_rows(frame.iloc[valid] if reasons else frame, self._interval):
                 reasons |= dict.fromkeys(valid[rows].tolist(), (key, reason))
         except InvalidInput as error:
             column = batch.columns.get(error.column or "", error.column)

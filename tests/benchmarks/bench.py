@@ -1,4 +1,4 @@
-"""What the parts of the suite share: the server, databases of their own, timing side by side, and the figures found."""
+"""What the parts of the suite share: a server, databases of their own, timing side by side, and the figures found."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ from pvsite_sql import migrate
 from pvsite_sql.embedded import Server
 
 SITES = 4000
+SETTINGS = (
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "shared_buffers",
+    "work_mem",
+    "max_wal_size",
+    "autovacuum",
+    "jit",
+)
 
 
 def say(text: str) -> None:
@@ -24,8 +34,27 @@ def say(text: str) -> None:
 
 
 @dataclass(frozen=True)
+class Sides:
+    """What a ratio compares: a value of each repetition, ours and theirs."""
+
+    ours: list[float]
+    theirs: list[float]
+    unit: str
+    form: str = "{:,.0f}"
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{spread(self.ours, self.form)} against {spread(self.theirs, self.form)} {self.unit}{self.note}"
+
+
+@dataclass(frozen=True)
 class Figure:
-    """A row of the design's table: what the repetitions gave, and the mark that their median has to reach."""
+    """A row of the table of marks: the value of each repetition, and the mark that their median has to reach.
+
+    Attributes:
+        values: none if the server or the package cannot do it; `detail` says why.
+    """
 
     work: str
     measure: str
@@ -33,6 +62,7 @@ class Figure:
     values: list[float]
     at_most: bool = False
     detail: str = ""
+    sides: Sides | None = None
 
     @property
     def median(self) -> float:
@@ -40,6 +70,8 @@ class Figure:
 
     @property
     def met(self) -> bool:
+        if not self.values:
+            return False
         return self.median <= self.mark if self.at_most else self.median >= self.mark
 
 
@@ -55,12 +87,22 @@ class Table:
 
 @dataclass
 class Bench:
-    """One run of the suite on one server."""
+    """One run of the suite on one server.
+
+    Attributes:
+        name: what the report calls the server.
+        whole: whether to measure here what has no mark too.
+        pythons: the peers' environments.
+    """
 
     server: Server
+    name: str
+    whole: bool
     quick: bool
     folder: Path
     pythons: dict[str, Path]
+    took: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     rates: dict[str, list[float]] = field(default_factory=dict)
@@ -75,7 +117,15 @@ class Bench:
         self.figures.append(figure)
         sign = "<=" if figure.at_most else ">="
         verdict = "met" if figure.met else "MISSED"
-        say(f"  {figure.work}: {figure.median:.3g} ({sign} {figure.mark:g}: {verdict}) {figure.detail}")
+        median = f"{figure.median:.3g}" if figure.values else "not available"
+        say(f"  {figure.work}, {figure.measure}: {median} ({sign} {figure.mark:g}: {verdict}) {figure.detail}")
+
+    def compare(
+        self, work: str, measure: str, mark: float, sides: Sides, *, at_most: bool = False, inverse: bool = False
+    ) -> None:
+        """Add the ratio of ours to theirs; inverse: of theirs to ours, which is how many times faster ours are."""
+        values = ratios(sides.theirs, sides.ours) if inverse else ratios(sides.ours, sides.theirs)
+        self.add(Figure(work, measure, mark, values, at_most=at_most, detail=sides.text, sides=sides))
 
     def table(self, table: Table) -> None:
         self.tables.append(table)
@@ -89,6 +139,13 @@ class Bench:
             dsn,
             f"INSERT INTO sites (capacity_kw, dno) SELECT 4.0, 'dno ' || n % 14 FROM generate_series(1, {SITES}) AS n",
         )
+
+    def note_settings(self) -> None:
+        """Keep the settings for the report, which is written when the server is gone."""
+        dsn = self.server.dsn()
+        self.settings |= {name: ask(dsn, "SELECT current_setting(%s)", name)[0][0] for name in SETTINGS}
+        if self.settings["jit"] == "on" and not ask(dsn, "SELECT pg_jit_available()")[0][0]:
+            self.settings["jit"] += " (but built without LLVM)"
 
     @contextmanager
     def database(self, name: str, template: str = "bench_template") -> Iterator[str]:
@@ -129,10 +186,10 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
-def warm_up(*calls: Callable[[], object]) -> None:
-    """Let every connection of a pool of four know the calls: psycopg prepares a statement after five runs."""
+def warm_up(*calls: Callable[[], object], connections: int = 4) -> None:
+    """Let every connection of a pool know the calls: psycopg prepares a statement after five runs."""
     for call in calls:
-        for _ in range(24):
+        for _ in range(6 * connections):
             call()
 
 

@@ -102,6 +102,37 @@ def fill_generation(dsn: str, months: list[datetime], from_slot: int, past_slot:
     )
 
 
+def fill_ticks(dsn: str, of: int, first: datetime, slots: int, *, by_time: bool, kept: str = "true") -> None:
+    """Readings of some sites, every five minutes: by time as they arrive, one of each site, or site by site.
+
+    The power depends on site and time alone. `kept` is a condition on `r.n` and `r.i`, the numbers of site and tick.
+    """
+    rows = (
+        "ticks AS t CROSS JOIN LATERAL (SELECT c.site_uuid, c.n, t.i FROM chosen AS c ORDER BY c.n) AS r"
+        if by_time
+        else "chosen AS c CROSS JOIN LATERAL (SELECT c.site_uuid, c.n, t.i FROM ticks AS t ORDER BY t.i) AS r"
+    )
+    run(
+        dsn,
+        f"""
+        SET session_replication_role = replica;
+        CREATE TEMPORARY TABLE ticks AS SELECT i FROM generate_series(0, {slots - 1}) AS i ORDER BY i;
+        CREATE TEMPORARY TABLE chosen AS
+            SELECT site_uuid, (row_number() OVER (ORDER BY site_uuid))::integer AS n
+            FROM (SELECT site_uuid FROM sites ORDER BY ml_id LIMIT {of}) AS s
+            ORDER BY n;
+        INSERT INTO generation (site_uuid, start_utc, end_utc, generation_power_kw)
+        SELECT
+            r.site_uuid,
+            '{first}'::timestamptz + r.i * interval '5 min',
+            '{first}'::timestamptz + (r.i + 1) * interval '5 min',
+            (hashint4(r.i * 4099 + r.n) & 4095) / 1024.0
+        FROM {rows}
+        WHERE {kept}
+        """,
+    )
+
+
 def fill_forecasts(dsn: str, of: int, newest: datetime, history: int) -> None:
     """Forecasts of some sites, one an hour up to the newest; their values are some of CURVES curves."""
     run(

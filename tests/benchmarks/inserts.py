@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pandas as pd
 import psycopg
-from bench import Bench, Figure, Table, alternate, ask, ratios, run, seconds, spread, warm_up
+from bench import Bench, Figure, Sides, Table, alternate, ask, run, seconds, spread, warm_up
 from data import SLOTS, binary, forecasts, make_months, save, sites, ticks, with_strings
 from peers import COPYING, ask_peer, make_old_database
 
@@ -21,6 +21,7 @@ from pvsite_sql.engine.queries import query
 
 COPY = query("generation/insert_copy").statement
 _REFUSALS = re.compile(r"check constraint|duplicate key|unknown site")
+ON_DISK = "bytes on disk, indexes included"
 JUNE = datetime(2024, 6, 1)  # noqa: DTZ001  a name of a month
 
 
@@ -54,18 +55,13 @@ def insert(bench: Bench) -> None:
         }
         found = alternate(bench.size(5, 2), calls, clear)
         for kind, cells in (("objects", "UUID objects"), ("strings", "strings")):
-            bench.add(
-                Figure(
-                    f"generation.insert, {len(frame):,} rows, {cells}",
-                    "rows/s against psql \\copy",
-                    1.0,
-                    ratios(found[kind], found["psql"]),
-                    detail=f"{spread(found[kind])} against {spread(found['psql'])} rows/s",
-                )
-            )
-        size_of(bench, dsn, len(frame), "a generation row (one bulk insert)", 150)
+            work = f"generation.insert, {len(frame):,} rows, {cells}"
+            bench.compare(work, "rows/s against psql \\copy", 1.3, Sides(found[kind], found["psql"], "rows/s"))
+        row = "a generation row (one bulk insert)"
+        bench.add(Figure(ON_DISK, row, 150, [bytes_a_row(dsn, len(frame))], at_most=True))
         _peers(bench, dsn, old_dsn, repo, frame, {"psql": found["psql"]}, clear)
-        _repeated(bench, dsn, repo, frame, clear)
+        if bench.whole:
+            _repeated(bench, dsn, repo, frame, clear)
 
 
 def _psql(bench: Bench, dsn: str, file: Path) -> float:
@@ -95,10 +91,10 @@ def _peers(
     limit: dict[str, list[float]],
     clear: Callable[[], None],
 ) -> None:
-    """The same rows by other means; the slow ones get fewer of them."""
+    """The same rows by other means; the slow ones get fewer of them. Only 1.0.6 has a mark."""
     of = frame["site_uuid"].nunique()
     few = {"executemany": 50 * of, "insert_generation": 30 * of}
-    names = (*COPYING, "insert_generation")
+    names = (*COPYING, "insert_generation") if bench.whole else ("insert_generation",)
     rows = {name: min(few.get(name, len(frame)), len(frame)) for name in names}
     files = {name: save(frame.iloc[: rows[name]], bench.folder / f"{name}.npz") for name in names}
 
@@ -117,16 +113,14 @@ def _peers(
     calls: dict[str, Callable[[], float]] = {name: lambda name=name: peer(name) for name in names}
     calls["ours"] = lambda: len(frame) / seconds(lambda: repo.generation.insert(frame))
     found = limit | alternate(bench.size(3, 1), calls, clear_both)
-    old = found["insert_generation"]
-    bench.add(
-        Figure(
-            f"generation.insert, {len(frame):,} rows, UUID objects",
-            "rows/s against 1.0.6's insert_generation_values",
-            25,
-            ratios(found["ours"], old),
-            detail=f"{spread(found['ours'])} against {spread(old)} rows/s (of {rows['insert_generation']:,} rows)",
-        )
+    bench.compare(
+        f"generation.insert, {len(frame):,} rows, UUID objects",
+        "rows/s against 1.0.6's insert_generation_values",
+        30,
+        Sides(found["ours"], found["insert_generation"], "rows/s", note=f" (of {rows['insert_generation']:,} rows)"),
     )
+    if not bench.whole:
+        return
     clear_both()
     checks = {name: _peer_checks(bench, name, dsn, old_dsn) for name in names}
     checks |= {"ours": _our_checks(repo, dsn), "psql": _psql_checks(bench, dsn)}
@@ -244,10 +238,10 @@ def _repeated(bench: Bench, dsn: str, repo: Repository, frame: pd.DataFrame, cle
     bench.table(Table("Inserting readings that are stored already", "Once each.", ["case", "rows/s given"], rows))
 
 
-def size_of(bench: Bench, dsn: str, rows: int, what: str, mark: float, table: str = "generation") -> None:
+def bytes_a_row(dsn: str, rows: int, table: str = "generation") -> float:
     asked = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(%s::regclass) WHERE isleaf"
     ((size,),) = ask(dsn, asked, table)
-    bench.add(Figure("bytes on disk, indexes included", what, mark, [float(size) / rows], at_most=True))
+    return float(size) / rows
 
 
 def tick(bench: Bench) -> None:
@@ -284,18 +278,16 @@ def tick(bench: Bench) -> None:
                     took[name].append(seconds(step) * 1000)
             for name, values in took.items():
                 medians[name].append(statistics.median(values))
-        bench.add(
-            Figure(
-                f"generation.insert of {len(of):,} rows, one reading a site",
-                "median latency against a bare COPY",
-                1.5,
-                ratios(medians["ours"], medians["bare"]),
-                at_most=True,
-                detail=f"{spread(medians['ours'], '{:.1f}')} against {spread(medians['bare'], '{:.1f}')} ms",
-            )
+        bench.compare(
+            f"generation.insert of {len(of):,} rows, one reading a site",
+            "median latency against a bare COPY",
+            1.3,
+            Sides(medians["ours"], medians["bare"], "ms", "{:.1f}"),
+            at_most=True,
         )
         rows_stored = len(of) * (before + 24 + 2 * pairs * blocks)
-        size_of(bench, dsn, rows_stored, "a generation row (arriving tick by tick)", 150)
+        row = "a generation row (arriving tick by tick)"
+        bench.add(Figure(ON_DISK, row, 150, [bytes_a_row(dsn, rows_stored)], at_most=True))
 
 
 def forecast(bench: Bench) -> None:
@@ -323,12 +315,9 @@ def forecast(bench: Bench) -> None:
 
         warm_up(lambda: repo.forecasts.insert(forecasts(of[:1], JUNE - timedelta(hours=1))))
         found = alternate(bench.size(5, 2), {"ours": ours, "old": old}, lambda: run(dsn, "CHECKPOINT"))
-        bench.add(
-            Figure(
-                f"forecasts.insert, {len(of):,} forecasts x {SLOTS} values",
-                "values/s against 1.0.6's ORM",
-                150,
-                ratios(found["ours"], found["old"]),
-                detail=f"{spread(found['ours'])} against {spread(found['old'])} values/s (of {len(few)} forecasts)",
-            )
+        bench.compare(
+            f"forecasts.insert, {len(of):,} forecasts x {SLOTS} values",
+            "values/s against 1.0.6's ORM",
+            200,
+            Sides(found["ours"], found["old"], "values/s", note=f" (of {len(few)} forecasts)"),
         )

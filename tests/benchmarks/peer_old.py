@@ -99,7 +99,19 @@ def latest(database, order):
         return {"seconds": took, "rows": len(values), "sum": sum(values)}
 
 
-METHODS = {call.__name__: call for call in (create, insert_generation, insert_forecasts, read_generation, latest)}
+def latest_sums(database, order):
+    sites = [UUID(site) for site in order["sites"]]
+    start = dt.datetime.fromisoformat(order["start"]).replace(tzinfo=None)
+    with database.get_session() as session:
+        session.connection()
+        begin = time.perf_counter()
+        found = get_latest_forecast_values_by_site(session, site_uuids=sites, start_utc=start, sum_by=order["sum_by"])
+        took = time.perf_counter() - begin
+        return {"seconds": took, "sums": [[f"{sum_.start_utc:%F %T}", sum_.name, sum_.power_kw] for sum_ in found]}
+
+
+CALLS = (create, insert_generation, insert_forecasts, read_generation, latest, latest_sums)
+METHODS = {call.__name__: call for call in CALLS}
 order = json.load(sys.stdin)
 answer = METHODS[order["method"]](DatabaseConnection(order["dsn"], echo=False), order)
 sys.stdout.write(json.dumps(answer))

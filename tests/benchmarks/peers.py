@@ -69,9 +69,9 @@ def make_old_database(bench: Bench, dsn: str, old_dsn: str) -> None:
     ask_peer(bench, "create", old_dsn)
     pipe(
         dsn,
-        "SELECT site_uuid, ml_id, capacity_kw, now()::timestamp FROM sites",
+        "SELECT site_uuid, ml_id, capacity_kw, dno, now()::timestamp FROM sites",
         old_dsn,
-        "sites (site_uuid, ml_id, capacity_kw, created_utc)",
+        "sites (site_uuid, ml_id, capacity_kw, dno, created_utc)",
     )
 
 

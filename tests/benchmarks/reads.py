@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID
 
 import psycopg
-from bench import Bench, Figure, alternate, ratios, run, seconds, spread, warm_up
+from bench import Bench, Sides, Table, alternate, run, seconds, spread, warm_up
 from data import binary, make_months, sites, ticks
 from peers import ask_peer, fill_old_generation, make_old_database
 
 from pvsite_sql import Repository
 from pvsite_sql.engine.queries import query
 
-JUNE = datetime(2024, 6, 1)  # noqa: DTZ001  a name of a month
+JUNE, JULY, AUGUST = (datetime(2024, month, 1, tzinfo=UTC) for month in (6, 7, 8))
 
 
 def read(bench: Bench) -> None:
-    """Half a million rows of half of the sites as a frame, a hundred thousand as models."""
+    """Half a million rows of half of the sites as a frame, from a month that came tick by tick (in the order of time)
+    and from one that was loaded site by site; a hundred thousand as models.
+    """
     with (
         bench.database("bench_read") as dsn,
         bench.database("bench_read_old", "template1") as old_dsn,
@@ -28,50 +32,81 @@ def read(bench: Bench) -> None:
         slots = bench.size(1000, 100)
         of = sites(dsn, bench.size(1000, 100))
         some, few = of[: len(of) // 2], of[: len(of) // 10]
+        frame = ticks(of, slots, month=JULY)
         with connection.cursor().copy(query("generation/insert_copy").statement) as copy:
             copy.write(binary(ticks(of, slots)))
+        with connection.cursor().copy(query("generation/insert_copy").statement) as copy:
+            copy.write(binary(frame.iloc[frame["site_uuid"].map(str).argsort(kind="stable")]))
         run(dsn, "VACUUM ANALYZE generation", "CHECKPOINT")
-        fill_old_generation(dsn, old_dsn, f"site_uuid = ANY('{{{','.join(map(str, few))}}}')")
-        asked = {"site_uuids": some, "start_utc": "-infinity", "end_utc": "infinity"}
+        _frames(bench, repo, connection, some, slots)
+        fill_old_generation(dsn, old_dsn, f"site_uuid = ANY('{{{','.join(map(str, few))}}}') AND start_utc < '{JULY}'")
+        _models(bench, repo, old_dsn, few, slots)
 
-        def drained() -> float:
-            def drain() -> None:
-                with connection.cursor().copy(query("generation/read").copy_out, asked) as copy:
-                    for _ in copy:
-                        pass
 
-            return len(some) * slots / seconds(drain)
+def _frames(bench: Bench, repo: Repository, connection: psycopg.Connection, some: list[UUID], slots: int) -> None:
+    rows = len(some) * slots
+    table = []
+    for how, start, end in (("stored tick by tick", JUNE, JULY), ("stored site by site", JULY, AUGUST)):
+        asked = {"site_uuids": some, "start_utc": start, "end_utc": end}
 
-        def framed() -> float:
-            return len(some) * slots / seconds(lambda: repo.generation.read_frame(some))
+        def drain(asked: dict[str, object] = asked) -> None:
+            with connection.cursor().copy(query("generation/read").copy_out, asked) as copy:
+                for _ in copy:
+                    pass
 
-        def modelled() -> float:
-            return len(few) * slots / seconds(lambda: repo.generation.read(few))
+        def framed(start: datetime = start, end: datetime = end) -> None:
+            repo.generation.read_frame(some, start_utc=start, end_utc=end)
 
-        def old() -> float:
-            answer = ask_peer(bench, "read_generation", old_dsn, sites=[str(site) for site in few])
-            assert answer["rows"] == len(few) * slots
-            return answer["rows"] / answer["seconds"]
+        def rate(call: Callable[[], None]) -> Callable[[], float]:
+            return lambda: rows / seconds(call)
 
-        assert len(repo.generation.read_frame(some)) == len(some) * slots
-        warm_up(lambda: repo.generation.read(few[:1]))
-        frames = alternate(bench.size(7, 2), {"frame": framed, "drained": drained})
-        bench.add(
-            Figure(
-                f"generation.read_frame, {len(some) * slots:,} rows",
-                "rows/s against draining the binary COPY",
-                0.9,
-                ratios(frames["frame"], frames["drained"]),
-                detail=f"{spread(frames['frame'])} against {spread(frames['drained'])} rows/s",
-            )
+        assert len(repo.generation.read_frame(some, start_utc=start, end_utc=end)) == rows
+        drain()
+        unsent = psycopg.ClientCursor(connection).mogrify(query("generation/read").copy_out, asked)
+        unsent = unsent.replace("TO STDOUT", "TO '/dev/null'")
+        found = alternate(
+            bench.size(7, 2),
+            {
+                "frame": rate(framed),
+                "drained": rate(drain),
+                "unsent": rate(lambda unsent=unsent: connection.execute(unsent)),
+            },
         )
-        models = alternate(bench.size(3, 1), {"models": modelled, "old": old})
-        bench.add(
-            Figure(
-                f"generation.read, {len(few) * slots:,} models",
-                "rows/s against 1.0.6's ORM read",
-                4,
-                ratios(models["models"], models["old"]),
-                detail=f"{spread(models['models'])} against {spread(models['old'])} rows/s",
-            )
+        table.append([how, *(spread(rates) for rates in found.values())])
+        bench.compare(
+            f"generation.read_frame, {rows:,} rows, {how}",
+            "rows/s against draining the binary COPY",
+            1.1,
+            Sides(found["frame"], found["drained"], "rows/s"),
         )
+    bench.table(
+        Table(
+            f"Reading {rows:,} rows, rows/s",
+            "The last column is the server's own limit: the same COPY into /dev/null, which no client waits for.",
+            ["the month", "read_frame", "COPY, drained", "COPY to nowhere"],
+            table,
+        )
+    )
+
+
+def _models(bench: Bench, repo: Repository, old_dsn: str, few: list[UUID], slots: int) -> None:
+    rows = len(few) * slots
+    asked = {"start_utc": JUNE, "end_utc": JULY}
+
+    def ours() -> float:
+        return rows / seconds(lambda: repo.generation.read(few, **asked))
+
+    def old() -> float:
+        answer = ask_peer(bench, "read_generation", old_dsn, sites=[str(site) for site in few])
+        assert answer["rows"] == rows
+        return rows / answer["seconds"]
+
+    assert len(repo.generation.read(few, **asked)) == rows
+    warm_up(lambda: repo.generation.read(few[:1], **asked))
+    found = alternate(bench.size(3, 1), {"ours": ours, "old": old})
+    bench.compare(
+        f"generation.read, {rows:,} models",
+        "rows/s against 1.0.6's ORM read",
+        10,
+        Sides(found["ours"], found["old"], "rows/s"),
+    )

@@ -1,4 +1,4 @@
-"""What was found, as Markdown and as a picture."""
+"""What was found, as Markdown."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import matplotlib as mpl
 import psycopg
-from bench import Bench, Figure, Table, ask
+from bench import Bench, Figure, Table
 from peers import versions
 
-SETTINGS = (
-    "fsync",
-    "synchronous_commit",
-    "full_page_writes",
-    "shared_buffers",
-    "work_mem",
-    "max_wal_size",
-    "autovacuum",
-)
-MET, MISSED, LIMIT = "#2a7f62", "#c8553d", "#8d99ae"
 
-
-def markdown(bench: Bench, parts: dict[str, float]) -> str:
+def markdown(benches: list[Bench], environments: float, missing: str) -> str:
+    """The report. `missing` is why the second server could not be measured."""
     marks = Table(
         "The marks",
         "Ratios of one run on one server, side by side and alternating: the median, and in brackets the least and the "
-        "greatest of the repetitions.",
-        ["work", "measure", "mark", "measured", "", "of what"],
-        [_mark(figure) for figure in bench.figures],
+        f"greatest of the repetitions. {_verdict(benches, missing)}",
+        ["work", "measure", "mark", *(f"PostgreSQL {bench.name}" for bench in benches), ""],
+        [_mark(figures) for figures in by_mark(benches)],
     )
+    details = [
+        Table(
+            f"What the ratios are of, PostgreSQL {bench.name}",
+            "Medians, with the least and the greatest of the repetitions.",
+            ["work", "measure", "ours against theirs"],
+            [[figure.work, figure.measure, figure.detail] for figure in bench.figures if figure.detail],
+        )
+        for bench in benches
+    ]
+    tables = [
+        Table(table.title if bench is benches[0] else f"{table.title}, PostgreSQL {bench.name}", *_rest(table))
+        for bench in benches
+        for table in bench.tables
+    ]
     return "\n".join(
         [
             "# Measured speed",
@@ -42,29 +45,59 @@ def markdown(bench: Bench, parts: dict[str, float]) -> str:
             "",
             "![The marks and what was measured](results.png)",
             "",
-            *_machine(bench, parts),
-            *[line for table in (marks, *bench.tables) for line in _table(table)],
+            *_machine(benches, environments, missing),
+            *[line for table in (marks, *details, *tables) for line in _table(table)],
         ]
     )
 
 
-def _mark(figure: Figure) -> list[str]:
-    values = figure.values
-    measured = _number(figure.median)
-    if len(values) > 1:
-        measured += f" ({_number(min(values))} .. {_number(max(values))})"
-    sign = "≤" if figure.at_most else "≥"
+def _rest(table: Table) -> tuple[str, list[str], list[list[str]]]:
+    return table.note, table.header, table.rows
+
+
+def by_mark(benches: list[Bench]) -> list[list[Figure]]:
+    """The figures of each mark, one a server."""
+    found: dict[tuple[str, str], list[Figure]] = {}
+    for bench in benches:
+        for figure in bench.figures:
+            found.setdefault((figure.work, figure.measure), []).append(figure)
+    return list(found.values())
+
+
+def _verdict(benches: list[Bench], missing: str) -> str:
+    marks = by_mark(benches)
+    met = sum(all(figure.met for figure in figures) for figures in marks)
+    on = "both servers" if len(benches) > 1 else f"PostgreSQL {benches[0].name}"
+    said = f"A mark counts as met if it is met on {on}: {met} of {len(marks)} are."
+    return f"{said} {missing}" if missing else said
+
+
+def _mark(figures: list[Figure]) -> list[str]:
+    first = figures[0]
+    sign = "≤" if first.at_most else "≥"
     return [
-        figure.work,
-        figure.measure,
-        f"{sign} {figure.mark:g}",
-        measured,
-        "met" if figure.met else "**missed**",
-        figure.detail,
+        first.work,
+        first.measure,
+        f"{sign} {first.mark:g}",
+        *(_measured(figure) for figure in figures),
+        "met" if all(figure.met for figure in figures) else "**missed**",
     ]
 
 
-def _number(value: float) -> str:
+def _measured(figure: Figure) -> str:
+    values = figure.values
+    if not values:
+        return "**not available**"
+    measured = ratio_text(values)
+    return measured if figure.met else f"**{measured}**"
+
+
+def ratio_text(values: list[float]) -> str:
+    middle = number_text(statistics.median(values))
+    return f"{middle} ({number_text(min(values))} .. {number_text(max(values))})" if len(values) > 1 else middle
+
+
+def number_text(value: float) -> str:
     return f"{value:.0f}" if value >= 20 else f"{value:.2f}"
 
 
@@ -74,17 +107,21 @@ def _table(table: Table) -> list[str]:
     return [f"## {table.title}", "", table.note, "", *lines, ""]
 
 
-def _machine(bench: Bench, parts: dict[str, float]) -> list[str]:
+def _machine(benches: list[Bench], environments: float, missing: str) -> list[str]:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30 if hasattr(os, "sysconf") else 0
-    settings = {name: ask(bench.server.dsn(), "SELECT current_setting(%s)", name)[0][0] for name in SETTINGS}
     ours = {name: _version(name) for name in ("pvsite_sql", "psycopg", "pandas", "numpy", "pydantic")}
-    lasted = ", ".join(f"{name} {took:.0f} s" for name, took in parts.items())
+    whole = environments + sum(sum(bench.took.values()) for bench in benches)
+    lasted = [f"environments {environments:.0f} s"]
+    lasted += [
+        f"{bench.name}: {', '.join(f'{name} {took:.0f} s' for name, took in bench.took.items())}" for bench in benches
+    ]
     return [
-        f"- **When**: {datetime.now(UTC):%Y-%m-%d}; the whole took {sum(parts.values()) / 60:.0f} min ({lasted})",
+        f"- **When**: {datetime.now(UTC):%Y-%m-%d}; the whole took {whole / 60:.0f} min ({'; '.join(lasted)})",
         f"- **Machine**: {os.cpu_count()} cores, {memory:.0f} GiB of memory, {_processor()}, {platform.system()}",
-        f"- **Server**: PostgreSQL {bench.server.version}, {_pairs(settings)}",
+        *(f"- **Server**: PostgreSQL {bench.name}, {_pairs(bench.settings)}" for bench in benches),
+        *([f"- **No second server**: {missing}"] if missing else []),
         f"- **Client**: Python {platform.python_version()}, {_pairs(ours)}, libpq {psycopg.pq.version()}",
-        f"- **Peers**: {_pairs(versions(bench.pythons))}",
+        f"- **Peers**: {_pairs(versions(benches[0].pythons))}",
         "",
     ]
 
@@ -104,66 +141,3 @@ def _processor() -> str:
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def plot(bench: Bench, file: Path) -> None:
-    """Left: how far each median is from its mark, which is the line; right: the insert rates of all peers."""
-    mpl.use("agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415  only once the backend is chosen
-
-    figures, rates = bench.figures[::-1], dict(sorted(bench.rates.items(), key=lambda item: statistics.median(item[1])))
-    height = 0.42 * (len(figures) + len(rates)) + 2
-    drawing, (left, right) = plt.subplots(
-        2, 1, figsize=(10, height), height_ratios=[len(figures) + 1, len(rates) + 1], layout="constrained"
-    )
-    _plot_marks(left, figures)
-    _plot_rates(right, rates)
-    drawing.savefig(file, dpi=110)
-
-
-def _plot_marks(axes: mpl.axes.Axes, figures: list[Figure]) -> None:
-    for place, figure in enumerate(figures):
-        reached = sorted(figure.mark / value if figure.at_most else value / figure.mark for value in figure.values)
-        middle = statistics.median(reached)
-        axes.barh(place, middle - 1, left=1, height=0.55, color=MET if figure.met else MISSED)
-        axes.plot([reached[0], reached[-1]], [place, place], color="black", linewidth=1, marker="|")
-        sign = "at most" if figure.at_most else "at least"
-        axes.annotate(
-            f"{_number(figure.median)}  ({sign} {figure.mark:g})",
-            (max(1, reached[-1]), place),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    axes.axvline(1, color="black", linewidth=1)
-    axes.set_xscale("log")
-    ticks = [tenth / 10 for tenth in (1, 2, 5, 10, 20, 50, 100)]
-    axes.set_xticks(ticks, [f"{tick:g}x" for tick in ticks])
-    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
-    axes.set_yticks(range(len(figures)), [f"{figure.work}\n{figure.measure}" for figure in figures], fontsize=7)
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.7), high * 2)
-    axes.set_title("The marks: how many times over each is met (the line is the mark itself)", fontsize=10)
-    _plain(axes)
-
-
-def _plot_rates(axes: mpl.axes.Axes, rates: dict[str, list[float]]) -> None:
-    for place, (name, values) in enumerate(rates.items()):
-        middle = statistics.median(values)
-        color = LIMIT if name.startswith("psql") else MET if name.startswith("generation.insert") else "#c9b79c"
-        axes.barh(place, middle, height=0.55, color=color)
-        axes.plot([min(values), max(values)], [place, place], color="black", linewidth=1, marker="|")
-        axes.annotate(
-            f"{middle:,.0f}", (max(values), place), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8
-        )
-    axes.set_yticks(range(len(rates)), list(rates), fontsize=7)
-    axes.set_xlim(0, max((max(values) for values in rates.values()), default=1) * 1.15)
-    axes.set_title("Inserting generation: rows/s", fontsize=10)
-    _plain(axes)
-
-
-def _plain(axes: mpl.axes.Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_axisbelow(True)

@@ -1,0 +1,77 @@
+"""Several processes at once, each with a repository of its own, as ingestors run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from bench import Bench, Sides, alternate, ask, run
+from data import MONTH, binary, make_months, sites, ticks
+
+from pvsite_sql.engine.queries import query
+
+PROCESSES = 4
+WARM_UP = 6
+
+
+def processes(bench: Bench) -> None:
+    """Ticks of all sites from one process, and from four, each of which sends other ticks."""
+    with bench.database("bench_processes") as dsn:
+        make_months(dsn, "generation", MONTH, 2)
+        of, before, sent = bench.size(4000, 1000), bench.size(100, 10), bench.size(60, 8)
+        with (
+            psycopg.connect(dsn) as connection,
+            connection.cursor().copy(query("generation/insert_copy").statement) as copy,
+        ):
+            copy.write(binary(ticks(sites(dsn, of), before)))
+        run(dsn, "VACUUM ANALYZE generation")
+        firsts = count(before, WARM_UP + sent)
+        rates = alternate(
+            bench.size(5, 2),
+            {
+                "one": lambda: _rate(dsn, of, sent, [next(firsts)]),
+                "several": lambda: _rate(dsn, of, sent, [next(firsts) for _ in range(PROCESSES)]),
+            },
+            lambda: run(dsn, "CHECKPOINT"),
+        )
+        bench.compare(
+            f"{PROCESSES} processes, ticks of {of:,} rows",
+            "rows/s against one process",
+            1.8,
+            Sides(rates["several"], rates["one"], "rows/s"),
+        )
+
+
+def _rate(dsn: str, of: int, sent: int, firsts: list[int]) -> float:
+    """Rows per second of as many processes, from the moment when all are ready until the last one is done."""
+    ((stored,),) = ask(dsn, "SELECT count(*) FROM generation")
+    with ExitStack() as stack:
+        children = [stack.enter_context(_child(dsn, of, first, sent)) for first in firsts]
+        for child in children:
+            _expect(child, "ready")
+        begin = time.perf_counter()
+        for child in children:
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        for child in children:
+            _expect(child, "done")
+        took = time.perf_counter() - begin
+    assert ask(dsn, "SELECT count(*) FROM generation") == [(stored + len(firsts) * of * (WARM_UP + sent),)]
+    return len(firsts) * of * sent / took
+
+
+def _child(dsn: str, of: int, first: int, sent: int) -> subprocess.Popen[str]:
+    order = json.dumps({"dsn": dsn, "sites": of, "first": first, "warm_up": WARM_UP, "sent": sent})
+    command = [sys.executable, Path(__file__).with_name("processes_child.py"), order]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _expect(child: subprocess.Popen[str], word: str) -> None:
+    if (line := child.stdout.readline().strip()) != word:
+        raise RuntimeError(f"a process that sends ticks said {line!r}, not {word!r}")
