@@ -441,7 +441,7 @@ def proxy(postgresql: psycopg.Connection) -> Iterator[Proxy]:
 CUTS = {
     "after_commit": (b"COMMIT", True, OutcomeUnknown, True),
     "before_commit": (b"COMMIT", False, OutcomeUnknown, False),
-    "after_the_statement": (b"/* clients/get_or_create */", True, psycopg.OperationalError, False),
+    "after_the_statement": (b"/* clients/get */", True, psycopg.OperationalError, False),
 }
 
 
@@ -465,5 +465,5 @@ def test_outcome_unknown_means_that_the_connection_died_in_commit(
             assert str(refusal.value) == "the connection was lost between COMMIT and its answer"
             assert isinstance(refusal.value.__cause__, psycopg.OperationalError)
         else:
-            assert "get_or_create.sql" in refusal.value.__notes__[0]
+            assert "get.sql" in refusal.value.__notes__[0]
         assert names(repo) == (["Sun"] if stored else [])  # the pool goes on

@@ -128,9 +128,8 @@ class Given:
         return uuid4().hex
 
 
-@pytest.fixture
-def given(repositories: dict[str, Repository]) -> Given:
-    own = repositories["owner"]
+def store(own: Repository) -> Given:
+    """Store something for each method to work on."""
     name = uuid4().hex
     client = own.clients.get_or_create(name)
     site = own.sites.create(
@@ -145,6 +144,11 @@ def given(repositories: dict[str, Repository]) -> Given:
     own.status.create("ok", message=name)
     own.api_requests.create("/", email=email)
     return Given(site, email, group, name, own.forecasts.latest_per_site([site])[site].forecast_uuid)
+
+
+@pytest.fixture
+def given(repositories: dict[str, Repository]) -> Given:
+    return store(repositories["owner"])
 
 
 Method = Callable[[Repository, Given], Any]
