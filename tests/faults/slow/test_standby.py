@@ -9,19 +9,13 @@ import psycopg
 import pytest
 from commands import called
 from conftest import reading_frame
-from test_roles import METHODS, READS, Given, public_methods, store
+from test_roles import EXISTING, METHODS, READS, Given, public_methods, store
 
 from pvsite_sql import Repository, check, migrate
 from pvsite_sql.engine.session import QueryConnection
 
 from ..pairs import KINDS, caught_up, server, standby_of
 
-EXISTING = {
-    "users.get_or_create": lambda r, g: r.users.get_or_create(g.email),
-    "site_groups.get_or_create": lambda r, g: r.site_groups.get_or_create(g.group),
-    "clients.get_or_create": lambda r, g: r.clients.get_or_create(g.client),
-    "ml_models.get_or_create": lambda r, g: r.ml_models.get_or_create(g.client, description="of nothing"),
-}
 WRITES = {method: call for method, call in METHODS.items() if method not in READS}
 
 
