@@ -18,14 +18,18 @@ WITH large AS (
         c.oid,
         c.relname,
         c.relkind,
-        -- on a standby or after a reset of the counters, reltuples and the rows of pg_stats show that ANALYZE ran
+        -- on a standby or after a reset of the counters, the rows of pg_stats show that ANALYZE ran
         s.last_analyze IS NULL
         AND s.last_autoanalyze IS NULL
-        AND (c.reltuples = -1 OR COALESCE(s.last_vacuum, s.last_autovacuum) IS NOT NULL)
-        AND NOT EXISTS (
-            SELECT FROM pg_stats AS k
-            WHERE k.schemaname = n.nspname AND k.tablename = c.relname
-        ) AS never_analyzed
+        AND CASE
+            WHEN has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid)
+                THEN NOT EXISTS (
+                    SELECT FROM pg_stats AS k
+                    WHERE k.schemaname = n.nspname AND k.tablename = c.relname
+                )
+            -- pg_stats shows nothing to this role; VACUUM and CREATE INDEX set reltuples too
+            ELSE c.reltuples = -1 OR COALESCE(s.last_vacuum, s.last_autovacuum) IS NOT NULL
+        END AS never_analyzed
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid

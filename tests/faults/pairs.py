@@ -10,6 +10,7 @@ from typing import Literal
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pvsite_sql import embedded
 
@@ -17,6 +18,12 @@ from .proxy import SECONDS
 
 KINDS = ("wheel", "local")
 Kind = Literal["wheel", "local"]
+TABLES = """
+    SELECT c.relname FROM pg_class AS c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+        AND NOT c.relispartition AND c.relname !~ 'yoyo'
+    ORDER BY 1
+"""
 SETTINGS = {"fsync": "off", "wal_level": "logical", "max_wal_senders": "20", "max_replication_slots": "20"}
 
 
@@ -81,3 +88,13 @@ def caught_up(primary: embedded.Server, standby: embedded.Server) -> None:
         while reader.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", [written]).fetchone() != (True,):
             assert time.monotonic() < deadline, "the standby does not catch up"
             time.sleep(0.02)
+
+
+def rows(dsn: str) -> dict[str, tuple[int, str]]:
+    """The number of rows in each table of the package, and a hash of them."""
+    found = {}
+    with psycopg.connect(dsn, options="-c timezone=UTC") as connection:
+        for (name,) in connection.execute(TABLES).fetchall():
+            asked = sql.SQL("SELECT count(*), md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {} AS t")
+            found[name] = connection.execute(asked.format(sql.Identifier(name))).fetchone() or (0, "")
+    return found
