@@ -1,7 +1,6 @@
 -- Write the statements that build the index of the primary key of forecasts on each partition that lacks it. They do not
--- block readers or writers. `pvsite-sql migrate` runs them before the migration 0003.forecasts-primary-key, one by one
--- and in autocommit mode. To run them by hand: psql -At -f sql/migrate/forecasts_pkey_indexes.sql | psql. An invalid
--- index, left by an interrupted run, is dropped first.
+-- block readers or writers. `pvsite-sql migrate` runs them before migration 0003, one by one and in autocommit mode. An
+-- invalid index, left by an interrupted run, is dropped first. To run them by hand, pipe the output of psql into psql.
 --
 -- Parameters: none
 -- Result: row

@@ -163,6 +163,20 @@ def _builds(before: Before) -> list[str]:
     return QueryConnection(before.watched).values("migrate/forecasts_pkey_indexes")
 
 
+def test_a_statement_timeout_of_the_database_does_not_end_it(before):
+    before.watched.execute(f"ALTER DATABASE {before.watched.info.dbname} SET statement_timeout = '500ms'")
+    running = f"{WAITS} AND query_start < clock_timestamp() - interval '700 ms'"
+    with (
+        holding(before.dsn, "DELETE FROM forecasts WHERE timestamp_utc < '2024-05-01'") as holder,
+        started("migrate", "--dsn", before.dsn, command=before.command, PGAPPNAME=NAME) as child,
+    ):
+        until(lambda: number(before.watched, running) == 1)
+        holder.rollback()
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (0, "")
+    assert out.startswith(f"{KEY} applied\n")
+
+
 @posix
 def test_killed_while_it_builds_an_index_it_is_continued(before):
     with holding(before.dsn, "DELETE FROM forecasts WHERE timestamp_utc < '2024-05-01'") as holder:
