@@ -486,7 +486,7 @@ def _model_uuids(conn: QueryConnection, new: list[NewForecast]) -> dict[tuple[st
     """Get or create the models, in sorted order, so that concurrent writers do not deadlock."""
     uuids: dict[tuple[str, str] | None, bytes | None] = {None: None}
     for name, version in sorted({forecast.model for forecast in new if forecast.model is not None}):
-        model = conn.get_or_create(MlModel, "ml_models/get_or_create", name=name, version=version, description="")
+        model = conn.get_or_create(MlModel, "ml_models/get_or_create_new", name=name, version=version, description="")
         uuids[name, version] = model.ml_model_uuid.bytes
     return uuids
 

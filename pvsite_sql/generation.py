@@ -129,7 +129,7 @@ class GenerationReadings:
             if first is None:
                 return InsertResult()
             with self._session.connection("bulk") as conn:  # no retry: an iterator cannot be read again
-                partitions.ensure(conn, "generation", first.months())
+                partitions.ensure(conn, "generation", first.months(), wait=not self._session.may_block_itself)
                 with conn.transaction():
                     writer = _Writer(conn, on_conflict, waits=on_conflict == "update", savepoints=True)
                     for part in chain([first], parts):

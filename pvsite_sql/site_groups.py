@@ -29,13 +29,17 @@ class SiteGroups:
         return self._session.run("read", lambda conn: find_site_group(conn, name))
 
     def get_or_create(self, name: str) -> SiteGroup:
-        """Return the site group with this name. Create it if necessary. Concurrent calls return the same site group."""
-        return self._session.run(
-            "write",
-            lambda conn: conn.get_or_create(
-                SiteGroup, "site_groups/get_or_create", site_group_name=as_text(name, "name")
-            ),
-        )
+        """Return the site group with this name. Create it if necessary. Concurrent calls return the same site group.
+
+        An existing site group is only read, so that the call also works on a hot standby.
+        """
+        group_name = as_text(name, "name")
+
+        def work(conn: QueryConnection) -> SiteGroup:
+            existing = conn.row(SiteGroup, "site_groups/get", site_group_name=group_name)
+            return existing or conn.get_or_create(SiteGroup, "site_groups/get_or_create", site_group_name=group_name)
+
+        return self._session.run("write", work)
 
     def list(self) -> builtins.list[SiteGroup]:
         """Return all site groups, ordered by name."""

@@ -30,13 +30,18 @@ class Users:
     def get_or_create(self, email: str) -> User:
         """Return the user with this email. Create the user, in the site group `site_group_for_<email>`, if necessary.
 
-        The site group is created too, unless it exists. Concurrent calls return the same user.
+        The site group is created too, unless it exists. Concurrent calls return the same user. An existing user is only
+        read, so that the call also works on a hot standby.
         """
+        text = as_text(email, "email")
+
+        def work(conn: QueryConnection) -> User:
+            existing = conn.row(User, "users/get", email=text)
+            return existing or conn.get_or_create(User, "users/get_or_create", email=text)
+
         while True:
             try:
-                return self._session.run(
-                    "write", lambda conn: conn.get_or_create(User, "users/get_or_create", email=as_text(email, "email"))
-                )
+                return self._session.run("write", work)
             except MissingReference:  # a concurrent transaction deleted the existing group
                 continue
 

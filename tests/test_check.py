@@ -55,10 +55,10 @@ OTHER = "differs from the package's definition"
 CASES = {
     "index": ("DROP INDEX users_site_group_uuid_idx", "warning", "index users_site_group_uuid_idx", GONE),
     "index of a partitioned table": (
-        "DROP INDEX forecasts_forecast_uuid_idx",
+        "DROP INDEX forecasts_latest_idx; CREATE INDEX forecasts_latest_idx ON forecasts (site_uuid)",
         "warning",
-        "index forecasts_forecast_uuid_idx",
-        GONE,
+        "index forecasts_latest_idx",
+        OTHER,
     ),
     "index on another column": (
         "DROP INDEX users_site_group_uuid_idx; CREATE INDEX users_site_group_uuid_idx ON users (created_utc)",
@@ -336,11 +336,17 @@ CASES = {
     ),
     "index of one partition": (
         """
-        DROP INDEX forecasts_forecast_uuid_idx;
-        CREATE INDEX forecasts_forecast_uuid_idx ON ONLY forecasts (forecast_uuid)
+        ALTER INDEX forecasts_latest_idx RENAME TO was;
+        DO $$
+        BEGIN
+            EXECUTE replace(pg_get_indexdef('was'::regclass), 'INDEX was', 'INDEX forecasts_latest_idx');
+            EXECUTE format('COMMENT ON INDEX forecasts_latest_idx IS %L', obj_description('was'::regclass, 'pg_class'));
+        END
+        $$;
+        DROP INDEX was
         """,
         "warning",
-        f"index forecasts_forecast_uuid_idx of {FORECASTS}",
+        f"index forecasts_latest_idx of {FORECASTS}",
         GONE,
     ),
     "primary key of one partition": (
@@ -630,18 +636,94 @@ class TestStatistics:
                 [f"{THIS_MONTH}Z", f"{THIS_MONTH.replace(day=15)}Z"],
             )
             findings = found(dsn)
+            schema = ("statistics", "warning", "schema public")
+            assert [(f.kind, f.severity, f.object, f.sql) for f in findings] == [(*schema, "ANALYZE;")]
+            assert findings[0].message == (
+                "has no planner statistics yet, as after a restore: calls are slow until ANALYZE has run"
+            )
+            database.execute("VACUUM status")  # makes its count of rows known, and no statistics
+            assert len(found(dsn)) == 1
+            database.execute("ANALYZE status")
+            findings = found(dsn)
             assert [(f.kind, f.severity, f.object) for f in findings] == [
                 ("statistics", "warning", "table generation"),
                 ("statistics", "warning", f"table {PARTITION}"),
-                ("statistics", "warning", "table status"),
             ]
-            database.execute("VACUUM status")  # makes its count of rows known, and no statistics
-            assert len(found(dsn)) == 3
             paste(dsn, *(finding.sql for finding in findings))
             assert found(dsn) == []
         finally:
             database.execute("ALTER SYSTEM RESET autovacuum")
             database.execute("SELECT pg_reload_conf()")
+
+
+class TestPublications:
+    """The servers of the tests do not send logical changes, but a publication can be created and refuses updates."""
+
+    @pytest.fixture(params=[True, False], ids=["via_root", "by_partition"])
+    def publication(self, request, database):
+        database.execute(
+            "CREATE PUBLICATION solar FOR TABLE users, generation, forecasts "
+            f"WITH (publish_via_partition_root = {request.param})"
+        )
+        return "solar"
+
+    def test_whose_tables_have_keys_are_fine(self, database, publication):
+        assert found(conninfo(database)) == []
+
+    @pytest.mark.parametrize("table", ["users", PARTITION, FORECASTS])
+    def test_a_table_that_gave_up_its_replica_identity(self, database, publication, table):
+        dsn = conninfo(database)
+        database.execute(f"ALTER TABLE {table} REPLICA IDENTITY NOTHING")
+        (finding,) = found(dsn)
+        assert (finding.kind, finding.severity, finding.object) == ("replica identity", "error", f"table {table}")
+        assert finding.message == (
+            f"is in the publication {publication} without a replica identity: UPDATE and DELETE fail"
+        )
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="does not have a replica identity"):
+            database.execute(f"DELETE FROM {table}")
+        paste(dsn, finding.sql)
+        assert found(dsn) == []
+        database.execute(f"DELETE FROM {table}")
+
+    def test_partitions_without_their_key(self, database, publication):
+        dsn = conninfo(database)
+        database.execute(
+            """
+            ALTER TABLE forecasts DROP CONSTRAINT forecasts_pkey;
+            ALTER TABLE ONLY forecasts
+            ADD CONSTRAINT forecasts_pkey PRIMARY KEY (forecast_uuid, site_uuid, timestamp_utc)
+            """
+        )
+        findings = found(dsn)
+        without = [finding for finding in findings if finding.kind == "replica identity"]
+        assert [finding.object for finding in without] == [
+            f"table forecasts_p{month:%Y_%m}" for month in partitions.months_ahead()
+        ]
+        assert all(finding.message.endswith("; create its primary key") for finding in without)
+        paste(dsn, *(finding.sql for finding in findings))
+        assert found(dsn) == []
+
+    def test_other_tables_and_identities(self, database):
+        dsn = conninfo(database)
+        database.execute("CREATE PUBLICATION solar FOR ALL TABLES")
+        database.execute("CREATE TABLE weather (at timestamptz NOT NULL)")
+        said = {finding.kind: finding for finding in found(dsn)}
+        assert {kind: finding.severity for kind, finding in said.items()} == {
+            "replica identity": "error",
+            "table": "information",
+        }
+        paste(dsn, said["replica identity"].sql)
+        assert {finding.kind for finding in found(dsn)} == {"table"}
+        database.execute("CREATE UNIQUE INDEX weather_at ON weather (at)")
+        database.execute("ALTER TABLE weather REPLICA IDENTITY USING INDEX weather_at")
+        assert "replica identity" not in {finding.kind for finding in found(dsn)}
+        database.execute("DROP INDEX weather_at")
+        assert "replica identity" in {finding.kind for finding in found(dsn)}
+
+    def test_of_inserts_alone_need_none(self, database):
+        database.execute("CREATE PUBLICATION solar FOR TABLE users, generation WITH (publish = 'insert')")
+        database.execute("ALTER TABLE users REPLICA IDENTITY NOTHING")
+        assert found(conninfo(database)) == []
 
 
 class TestOrphans:
@@ -724,8 +806,9 @@ class TestPlaces:
             f"""
             CREATE SCHEMA "old months";
             ALTER TABLE {FORECASTS} SET SCHEMA "old months";
-            DROP INDEX forecasts_forecast_uuid_idx;
-            CREATE INDEX forecasts_forecast_uuid_idx ON ONLY forecasts (forecast_uuid);
+            ALTER TABLE forecasts DROP CONSTRAINT forecasts_pkey;
+            ALTER TABLE ONLY forecasts
+            ADD CONSTRAINT forecasts_pkey PRIMARY KEY (forecast_uuid, site_uuid, timestamp_utc);
             DROP TRIGGER forecasts_sites_exist ON "old months".{FORECASTS};
             DROP TABLE generation_p{AHEAD:%Y_%m};
             CREATE TABLE "old months".half PARTITION OF generation FOR VALUES FROM ('{AHEAD}Z') TO ('{middle}Z');

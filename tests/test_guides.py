@@ -38,6 +38,7 @@ ROLE = "pvsite_sql_readme_ingestor"
 NOT_RUN = {
     COMMANDS[0]: "installs from the package index; CI runs the second command, test_demo.py the end of the first",
     ".venv/bin/tox -e py -- ": "runs these tests; test_readme.py looks for the files and tests that it names",
+    "pg_dump -Fc ": "needs two databases and the server's own programs; faults/slow/test_restore.py runs it",
     "python3 -m venv .venv && .venv/bin/pip install -U pip": "installs from the package index and runs these tests",
 }
 SITE = "7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11"  # stands for a site in all guides, and so does $SITE

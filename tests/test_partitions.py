@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
-from time import sleep
+from time import monotonic, sleep
 from uuid import UUID, uuid4
 
 import pandas as pd
 import psycopg
 import pytest
+from commands import until
 from concurrency import SECONDS, concurrently, held_up
 from conftest import reading_frame
+from forecast_cases import forecast_frame
 from psycopg import sql
 
-from pvsite_sql import InsertResult, MissingReference, Repository
+from pvsite_sql import CallLimits, InsertResult, Limits, MissingReference, Repository
 from pvsite_sql.engine import partitions
 from pvsite_sql.engine.session import QueryConnection
 
@@ -246,8 +248,85 @@ class TestInNobodysWay:
                 )
                 assert sum(result.model_dump().values()) == 20
             impatient.sites.create()
-            with pytest.raises(psycopg.errors.LockNotAvailable):  # the one thing that does, for 2 s at most
-                impatient.generation.insert(reading_frame(site.site_uuid, start="2024-08-01"))
+        with psycopg.connect(dsn) as maker, Repository(dsn, kwargs={"options": "-c lock_timeout=1s"}) as hasty:
+            assert ensure(maker, "2024-09-01") == ["generation_p2024_09"]
+            with pytest.raises(psycopg.errors.LockNotAvailable):  # the one thing that does, up to its lock timeout
+                hasty.generation.insert(reading_frame(site.site_uuid, start="2024-08-01"))
+
+
+class TestAnothersOpenTransaction:
+    """That has made the month which a call needs."""
+
+    @pytest.fixture(autouse=True)
+    def _shorter_waits(self, admin) -> None:
+        """The function itself waits for two seconds at a time."""
+        admin.execute("ALTER FUNCTION ensure_month_partitions SET lock_timeout = '100ms'")
+
+    @pytest.fixture(params=["commit", "rollback"])
+    def end(self, request) -> str:
+        return str(request.param)
+
+    def calls(self, repo: Repository, site_uuid: UUID) -> dict[str, Callable[[], InsertResult]]:
+        frame = reading_frame(site_uuid, start="2024-08-01")
+
+        def inside() -> InsertResult:
+            with repo.transaction() as tx:
+                return tx.generation.insert(frame)
+
+        def late() -> Iterator[pd.DataFrame]:
+            yield frame.assign(start_utc=frame["start_utc"] - timedelta(31))
+            yield frame
+
+        return {
+            "frame": lambda: repo.generation.insert(frame),
+            "frames": lambda: repo.generation.insert(iter([frame])),
+            "a later frame": lambda: repo.generation.insert(late()),
+            "in a transaction": inside,
+        }
+
+    @pytest.mark.parametrize("call", ["frame", "frames", "a later frame", "in a transaction"])
+    def test_is_waited_for(self, dsn, repo, site, admin, end, call):
+        ensure(admin, "2024-07-01")
+        with psycopg.connect(dsn) as other, psycopg.connect(dsn, autocommit=True) as observer:
+            assert ensure(other, "2024-08-01") == ["generation_p2024_08"]
+
+            def release() -> None:
+                until(lambda: repo.stats().retries > 0)
+                getattr(other, end)()
+
+            (result,) = held_up(observer, release, self.calls(repo, site.site_uuid)[call])
+        assert result.inserted in (12, 24), result
+        assert "generation_p2024_08" in names(admin)
+
+    def test_of_forecasts_is_waited_for(self, dsn, repo, site, end):
+        with psycopg.connect(dsn) as other, psycopg.connect(dsn, autocommit=True) as observer:
+            assert ensure(other, "2024-06-01", parent="forecasts") == ["forecasts_p2024_06"]
+
+            def release() -> None:
+                until(lambda: repo.stats().retries > 0)
+                getattr(other, end)()
+
+            (result,) = held_up(observer, release, lambda: repo.forecasts.insert(forecast_frame(site.site_uuid)))
+        assert result == InsertResult(inserted=1)
+
+    @pytest.mark.parametrize("set_by", ["limits", "connection"])
+    def test_is_waited_for_as_long_as_for_other_locks(self, dsn, site, set_by):
+        limits = Limits(bulk=CallLimits(lock_s=0.5))
+        options = {"limits": limits} if set_by == "limits" else {"kwargs": {"options": "-c lock_timeout=500ms"}}
+        with psycopg.connect(dsn) as other, Repository(dsn, min_size=1, **options) as repo:
+            ensure(other, "2024-08-01")
+            began = monotonic()
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                repo.generation.insert(reading_frame(site.site_uuid, start="2024-08-01"))
+            assert monotonic() - began >= 0.5
+
+    def test_of_the_same_thread_is_not_waited_for(self, repo, site):
+        with repo.transaction() as tx:
+            tx.generation.insert(reading_frame(site.site_uuid, start="2024-08-01"))
+            with pytest.raises(psycopg.errors.LockNotAvailable, match=r"repo\.transaction\(\)"):
+                repo.generation.insert(reading_frame(site.site_uuid, start="2024-08-01"))
+            assert repo.stats().queries["engine/ensure_partitions"].errors == 1
+        assert repo.generation.insert(reading_frame(site.site_uuid, start="2024-08-01")) == InsertResult(skipped=12)
 
 
 class TestInTheMiddleOfACall:

@@ -285,6 +285,25 @@ def test_what_is_not_the_packages_to_explain_stays_as_it_is_with_a_note(dsn: str
     assert note.endswith(os.path.join("clients", "get_or_create.sql"))  # noqa: PTH118 a part of a path
 
 
+def test_get_or_create_only_reads_what_exists(repo: Repository, dsn: str) -> None:
+    calls: dict[str, Callable[[Repository], object]] = {
+        "users": lambda each: each.users.get_or_create("alice"),
+        "site_groups": lambda each: each.site_groups.get_or_create("north"),
+        "clients": lambda each: each.clients.get_or_create("Sun"),
+        "ml_models": lambda each: each.ml_models.get_or_create("blend", version="1"),
+    }
+    with Repository(dsn, min_size=1, kwargs={"options": "-c default_transaction_read_only=on"}) as reader:
+        for name, call in calls.items():
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                call(reader)
+            created = call(repo)
+            before = sum(query.count for query in reader.stats().queries.values())
+            assert call(reader) == created
+            ran = {query: stats.count for query, stats in reader.stats().queries.items()}
+            assert sum(ran.values()) == before + 2, name  # engine/begin and one look
+        assert reader.stats().retries == 0
+
+
 def test_a_call_is_a_transaction_of_its_own(repo: Repository, postgresql: psycopg.Connection) -> None:
     repo.clients.get_or_create("Sun")
     assert postgresql.execute("SELECT client_name FROM clients").fetchall() == [("Sun",)]
@@ -441,7 +460,7 @@ def proxy(postgresql: psycopg.Connection) -> Iterator[Proxy]:
 CUTS = {
     "after_commit": (b"COMMIT", True, OutcomeUnknown, True),
     "before_commit": (b"COMMIT", False, OutcomeUnknown, False),
-    "after_the_statement": (b"/* clients/get_or_create */", True, psycopg.OperationalError, False),
+    "after_the_statement": (b"/* clients/get */", True, psycopg.OperationalError, False),
 }
 
 
@@ -465,5 +484,5 @@ def test_outcome_unknown_means_that_the_connection_died_in_commit(
             assert str(refusal.value) == "the connection was lost between COMMIT and its answer"
             assert isinstance(refusal.value.__cause__, psycopg.OperationalError)
         else:
-            assert "get_or_create.sql" in refusal.value.__notes__[0]
+            assert "get.sql" in refusal.value.__notes__[0]
         assert names(repo) == (["Sun"] if stored else [])  # the pool goes on

@@ -128,9 +128,8 @@ class Given:
         return uuid4().hex
 
 
-@pytest.fixture
-def given(repositories: dict[str, Repository]) -> Given:
-    own = repositories["owner"]
+def store(own: Repository) -> Given:
+    """Store something for each method to work on."""
     name = uuid4().hex
     client = own.clients.get_or_create(name)
     site = own.sites.create(
@@ -145,6 +144,11 @@ def given(repositories: dict[str, Repository]) -> Given:
     own.status.create("ok", message=name)
     own.api_requests.create("/", email=email)
     return Given(site, email, group, name, own.forecasts.latest_per_site([site])[site].forecast_uuid)
+
+
+@pytest.fixture
+def given(repositories: dict[str, Repository]) -> Given:
+    return store(repositories["owner"])
 
 
 Method = Callable[[Repository, Given], Any]
@@ -214,6 +218,12 @@ ADMINISTERS: dict[str, Method] = {
     "clients.get_or_create": lambda r, g: r.clients.get_or_create(g.new),
     "inverters.create": lambda r, g: r.inverters.create(site_uuid=g.site),
 }
+EXISTING: dict[str, Method] = {
+    "users.get_or_create": lambda r, g: r.users.get_or_create(g.email),
+    "site_groups.get_or_create": lambda r, g: r.site_groups.get_or_create(g.group),
+    "clients.get_or_create": lambda r, g: r.clients.get_or_create(g.client),
+    "ml_models.get_or_create": lambda r, g: r.ml_models.get_or_create(g.client, description="of nothing"),
+}
 METHODS = {**READS, **INGESTS, **ADMINISTERS}
 MAY = {
     "pvsite_reader": READS,
@@ -239,6 +249,11 @@ class TestMethods:
     @pytest.mark.parametrize("method", READS)
     def test_that_read_show_each_role_what_the_owner_sees(self, repositories, given, role, method):
         assert READS[method](repositories[role], given) == READS[method](repositories["owner"], given)
+
+    @pytest.mark.parametrize("role", ROLES)
+    @pytest.mark.parametrize("method", EXISTING)
+    def test_get_or_create_shows_each_role_what_exists(self, repositories, given, role, method):
+        assert EXISTING[method](repositories[role], given) == EXISTING[method](repositories["owner"], given)
 
     @pytest.mark.parametrize(("role", "method"), [(role, m) for role in ROLES for m in MAY[role] if m not in READS])
     def test_that_write_do_so_for_the_roles_that_may(self, repositories, given, role, method):

@@ -75,6 +75,7 @@ def _schema_findings(conn: QueryConnection, schema: str, quoted_schema: str) -> 
             *conn.records("check/partition_bounds", schema=schema, parents=parents),
             *conn.records("check/months", schema=schema, parents=parents, months=partitions.months_ahead()),
             *conn.records("check/invalid_indexes", schema=schema),
+            *conn.records("check/replica_identities", schema=schema),
             *conn.records("check/never_analyzed", schema=schema),
         ):
             yield Finding(**record)

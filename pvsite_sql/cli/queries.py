@@ -32,7 +32,9 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the comple
         typer.echo(file.name)
         parameters = ", ".join(f"{parameter.name} {parameter.type}" for parameter in file.parameters)
         for text in (file.purpose, parameters or "no parameters"):
-            typer.echo(textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    "))
+            typer.echo(
+                textwrap.fill(text, _WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
+            )
         typer.echo()
 
 

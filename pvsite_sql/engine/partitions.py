@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Literal, TypeVar
@@ -30,24 +31,47 @@ def months_ahead(today: date | None = None) -> list[date]:
     return [date(n // 12, n % 12 + 1, 1) for n in range(month, month + MONTHS_AHEAD + 1)]
 
 
-def ensure(conn: QueryConnection, parent: Parent, months: list[date]) -> list[str]:
+def ensure(conn: QueryConnection, parent: Parent, months: list[date], *, wait: bool = False) -> list[str]:
     """Make the partitions that are missing, in short transactions (savepoints inside a transaction).
 
     Args:
         conn: on whose connection.
         parent: the table.
         months: a day of each month (UTC).
+        wait: whether to wait for another open transaction that makes partitions, up to the lock timeout of `conn`.
+            Otherwise the server waits for two seconds.
 
     Returns:
         the names of those that were made.
+
+    Raises:
+        LockNotAvailable: another transaction makes partitions and does not end in time.
     """
     made: list[str] = []
     for first in range(0, len(months), _MONTHS_AT_ONCE):
-        with conn.transaction():
-            made += conn.values(
-                "engine/ensure_partitions", parent=parent, months=months[first : first + _MONTHS_AT_ONCE]
-            )[0]
+        made += _ensure_some(conn, parent, months[first : first + _MONTHS_AT_ONCE], wait=wait)
     return made
+
+
+def _ensure_some(conn: QueryConnection, parent: Parent, months: list[date], *, wait: bool) -> list[str]:
+    began = time.perf_counter()
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            with conn.transaction():
+                names: list[str] = conn.values("engine/ensure_partitions", parent=parent, months=months)[0]
+                return names
+        except psycopg.errors.LockNotAvailable as error:
+            waited_ms = (time.perf_counter() - began) * 1000
+            if not wait or 0 < _lock_timeout_ms(conn) <= waited_ms:
+                raise
+            conn.retried(error, attempt=attempt, ms=waited_ms)
+
+
+def _lock_timeout_ms(conn: QueryConnection) -> int:
+    with conn.transaction():
+        return int(conn.values("engine/lock_timeout")[0])
 
 
 def write(
@@ -73,7 +97,7 @@ def write(
 
 def _ensure_unknown(session: Session, conn: QueryConnection, parent: Parent, months: list[date]) -> None:
     if months:
-        ensure(conn, parent, months)
+        ensure(conn, parent, months, wait=not session.may_block_itself)
         if not session.in_transaction:  # else they may be rolled back
             session.settings.known_months.update((parent, month) for month in months)
 
@@ -94,4 +118,4 @@ def ensure_while_writing(session: Session, conn: QueryConnection, parent: Parent
                 return
         except (psycopg_pool.PoolTimeout, psycopg_pool.TooManyRequests, psycopg.errors.LockNotAvailable):
             pass  # of the lock: this very call may hold it, since there was no connection for an earlier month
-    ensure(conn, parent, missing)
+    ensure(conn, parent, missing, wait=not session.may_block_itself)

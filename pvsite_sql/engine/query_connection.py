@@ -142,6 +142,11 @@ class QueryConnection:
                 return row
         raise PvsiteSqlError(f"{name}: a row exists but cannot be seen; do row-level security policies hide it?")
 
+    def retried(self, error: psycopg.Error, *, attempt: int, ms: float) -> None:
+        """Record that a step of a call is about to be retried after an error."""
+        if self._settings is not None:
+            self._settings.recorder.retried(self.running, error, attempt=attempt, ms=ms)
+
     def records(self, name: str, /, **parameters: object) -> list[dict[str, Any]]:
         """All rows of the result, as they are."""
         with self._executed(query(name), parameters) as cursor:

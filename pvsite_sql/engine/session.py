@@ -47,6 +47,11 @@ class Session:
         """Whether the calls run in a transaction that the caller opened."""
         return self._transaction is not None
 
+    @property
+    def may_block_itself(self) -> bool:
+        """Whether this thread has a transaction of the same repository open, for whose locks a call would wait."""
+        return not self.in_transaction and self._source.is_in_transaction()
+
     @contextmanager
     def connection(self, kind: Kind, timeout_s: float | None = None) -> Iterator[QueryConnection]:
         """A connection, on which the caller opens the transactions; it waits at most `timeout_s` for it."""
@@ -107,7 +112,7 @@ class Session:
 
     def _explain(self, error: psycopg.Error) -> None:
         waited = isinstance(error, psycopg.errors.LockNotAvailable)
-        if waited and not self.in_transaction and self._source.is_in_transaction():
+        if waited and self.may_block_itself:
             hint = (
                 "This thread has a transaction of the same repository open, which may hold the lock: inside the with "
                 "block of repo.transaction() call the methods of the transaction, not of the repository"

@@ -43,7 +43,8 @@ class RepositoryStats(BaseModel):
     Attributes:
         pool: the statistics of the connection pool, as returned by `psycopg_pool.ConnectionPool.get_stats`.
         queries: the statistics of each query file, by its name.
-        retries: the number of times that a call was retried after a deadlock or a serialization failure.
+        retries: the number of times that a call was retried after a deadlock or a serialization failure, or waited on
+            for another transaction that creates partitions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,13 +94,12 @@ class Recorder:
         if self._slow_query_ms is not None and ms >= self._slow_query_ms:
             _log.warning("slow query %s: %.0f ms, %d rows%s", name, ms, rows, ", failed" if failed else "")
 
-    def retried(self, name: str, error: Exception, *, attempt: int, attempts: int, ms: float) -> None:
-        """Record that a call is about to be retried."""
+    def retried(self, name: str, error: Exception, *, attempt: int, ms: float, attempts: int | None = None) -> None:
+        """Record that a call or a step of it is about to be retried. `attempts` is None if only the time is limited."""
         with self._lock:
             self._retries += 1
-        _log.warning(
-            "%s in %s after %.0f ms: retrying, attempt %d of %d", type(error).__name__, name, ms, attempt + 1, attempts
-        )
+        of = "" if attempts is None else f" of {attempts}"
+        _log.warning("%s in %s after %.0f ms: retrying, attempt %d%s", type(error).__name__, name, ms, attempt + 1, of)
 
     def snapshot(self, pool: Mapping[str, int]) -> RepositoryStats:
         """Return the current statistics."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, get_args
 from urllib.parse import quote, urlencode
 
@@ -30,6 +31,8 @@ __all__ = ["RetryPolicy", "apply", "ensure_months_ahead", "yoyo_uri"]
 
 T = TypeVar("T")
 
+# statements that a migration needs to have run before, outside a transaction, so that its own locks are short
+_PREPARATIONS = {"0003.forecasts-primary-key": "migrate/forecasts_pkey_indexes"}
 _POLL_S = 0.2
 _MAX_PAUSE_S = 10.0
 _RETRYABLE = (  # the transaction was rolled back, and the next attempt may succeed
@@ -72,7 +75,7 @@ def apply(conninfo: str, policy: RetryPolicy = RetryPolicy()) -> list[str]:
     Raises:
         PvsiteSqlError: a migration did not get its locks, or another migration is running (the message names the
             blocking sessions; earlier migrations remain applied); the package was installed without its migrations;
-            the user may not create yoyo's tables.
+            the user may not create yoyo's tables; the server is a standby.
     """
     migrations = yoyo.read_migrations(str(folder("migrations")))
     if not packaged_migrations() or len(migrations) != len(packaged_migrations()):
@@ -85,7 +88,9 @@ def apply(conninfo: str, policy: RetryPolicy = RetryPolicy()) -> list[str]:
                 pending = backend.to_apply(migrations)
                 for migration in pending:
                     failure = f"{migration.id} not applied"
-                    _with_retries(conninfo, policy, failure, lambda monitor: backend.apply_and_mark(migration, monitor))  # noqa: B023
+                    if migration.id in _PREPARATIONS:
+                        _with_retries(conninfo, policy, failure, partial(backend.prepare_for, migration))
+                    _with_retries(conninfo, policy, failure, partial(backend.apply_and_mark, migration))
             return [migration.id for migration in pending]
     except psycopg.errors.UndefinedTable as error:
         if "yoyo_lock" not in str(error):
@@ -94,6 +99,8 @@ def apply(conninfo: str, policy: RetryPolicy = RetryPolicy()) -> list[str]:
         raise PvsiteSqlError(
             "cannot create tables in the current schema: check search_path and the privileges of the user"
         ) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise PvsiteSqlError("the server is a standby, or read-only: run this command on the primary server") from error
     except yoyo.exceptions.BadMigration as error:
         raise PvsiteSqlError(f"a migration cannot be read: {' '.join(map(str, error.args))}") from error
 
@@ -182,6 +189,22 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no t
             raise
         return session
 
+    def prepare_for(self, migration: Any, monitor: BlockingMonitor) -> None:
+        """Run what a migration needs beforehand. A later run continues where an interrupted one stopped."""
+        with (
+            self.copy() as session,
+            monitor.monitor(session.connection.info.backend_pid),
+            session.disable_transactions(),
+        ):
+            for statement in QueryConnection(session.connection).values(_PREPARATIONS[migration.id]):
+                try:
+                    session.connection.execute(statement.encode())
+                except psycopg.errors.UniqueViolation as error:
+                    raise PvsiteSqlError(
+                        f"{migration.id} not applied: {error.diag.message_primary}: {error.diag.message_detail} "
+                        "Change or delete one of these rows, then run the command again"
+                    ) from error
+
     def apply_and_mark(self, migration: Any, monitor: BlockingMonitor) -> None:
         """Apply a migration and mark it as applied, in one transaction if it is transactional.
 
@@ -202,6 +225,15 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo has no t
             with session.transaction():
                 session.log_migration(migration, "apply")
                 session.mark_one(migration, log=False)
+
+    def create_lock_table(self) -> None:
+        """Create yoyo's lock table unless it exists. yoyo itself tries it every time and ignores the server's error."""
+        if self.lock_table not in self.list_tables():
+            super().create_lock_table()
+
+    def _check_transactional_ddl(self) -> bool:
+        """Return whether DDL can be rolled back. yoyo finds that out with a statement that fails."""
+        return True
 
     @contextmanager
     def disable_transactions(self) -> Iterator[None]:

@@ -18,7 +18,7 @@
 --   created_utc           timestamptz
 --   forecast_uuid         uuid
 --   probabilistic_values  jsonb
--- Index: forecasts_latest_idx, forecasts_key, forecasts_forecast_uuid_idx, ml_models_name_version_key
+-- Index: forecasts_latest_idx, forecasts_key, forecasts_pkey, ml_models_name_version_key
 -- Touches: unfinished_forecasts + siblings * unfinished_forecasts + versions
 SELECT
     v.site_uuid,

@@ -15,7 +15,7 @@
 --   probabilistic_levels  text[]
 --   probabilistic_kw      real[]
 --   end_utc               timestamptz
--- Index: forecasts_forecast_uuid_idx
+-- Index: forecasts_pkey
 -- Touches: 1
 SELECT
     f.forecast_uuid,

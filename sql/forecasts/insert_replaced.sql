@@ -6,7 +6,7 @@
 --   start_utc  timestamptz  the first staged timestamp, for partition pruning
 --   end_utc    timestamptz  the last staged timestamp, inclusive
 -- Result: none
--- Index: forecasts_key, forecasts_forecast_uuid_idx
+-- Index: forecasts_key, forecasts_pkey
 -- Touches: 2 * forecasts_staging + siblings * forecasts_staging
 -- After: forecasts/insert_staging
 WITH changed AS MATERIALIZED (

@@ -13,7 +13,7 @@
 --   start_utc  timestamptz
 --   power_kw   real
 --   name       text
--- Index: forecasts_latest_idx, forecasts_key, forecasts_forecast_uuid_idx, ml_models_name_version_key
+-- Index: forecasts_latest_idx, forecasts_key, forecasts_pkey, ml_models_name_version_key
 -- Touches: unfinished_forecasts + siblings * unfinished_forecasts + versions + sites
 SELECT
     v.start_utc,

@@ -11,7 +11,7 @@
 --   created_utc           timestamptz
 --   forecast_uuid         uuid
 --   probabilistic_values  jsonb
--- Index: forecasts_forecast_uuid_idx
+-- Index: forecasts_pkey
 -- Touches: 2
 SELECT
     v.start_utc,

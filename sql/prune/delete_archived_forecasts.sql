@@ -8,7 +8,7 @@
 --   end_utc         timestamptz
 -- Result: row
 --   site_uuid  uuid  site of each deleted forecast
--- Index: forecasts_forecast_uuid_idx, forecasts_key
+-- Index: forecasts_pkey, forecasts_key
 -- Touches: 2 * forecast_uuids (and newer forecasts between them)
 WITH archived AS (
     SELECT

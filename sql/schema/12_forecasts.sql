@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
     gaps tstzmultirange GENERATED ALWAYS AS (
         CASE WHEN array_position(power_kw, NULL) IS NOT NULL THEN forecast_gaps(start_utc, resolution_minutes, power_kw) END
     ) STORED,
+    CONSTRAINT forecasts_pkey PRIMARY KEY (forecast_uuid, site_uuid, timestamp_utc),
     CONSTRAINT forecasts_key UNIQUE NULLS NOT DISTINCT (site_uuid, timestamp_utc, ml_model_uuid, forecast_version),
     CONSTRAINT forecasts_resolution CHECK (resolution_minutes >= 1 AND resolution_minutes <= 1440),
     CONSTRAINT forecasts_power_shape CHECK (
@@ -60,7 +61,6 @@ CREATE TABLE IF NOT EXISTS forecasts (
         AND NOT ('-Infinity'::real = ANY(probabilistic_kw)) IS TRUE
     )
 ) PARTITION BY RANGE (timestamp_utc);
-CREATE INDEX IF NOT EXISTS forecasts_forecast_uuid_idx ON forecasts (forecast_uuid);
 CREATE INDEX IF NOT EXISTS forecasts_latest_idx ON forecasts (site_uuid, end_utc)
 INCLUDE (start_utc, resolution_minutes, gaps, timestamp_utc, created_utc, ml_model_uuid, forecast_uuid);
 COMMENT ON TABLE forecasts IS 'Forecasts, whole: a row each, with its values as an array; a partition a month (UTC) of timestamp_utc';
@@ -78,6 +78,8 @@ COMMENT ON COLUMN forecasts.end_utc IS
 COMMENT ON COLUMN forecasts.gaps IS
 'Outside of these stretches every slot has a value; NULL where all have one, the usual case. '
 'Tells what a newer forecast hides of older ones';
+COMMENT ON CONSTRAINT forecasts_pkey ON forecasts IS
+'Finds a forecast by its uuid. The other columns are there because a key must contain the partition key, and for replication';
 COMMENT ON CONSTRAINT forecasts_key ON forecasts IS
 'A forecast written again replaces itself; an unknown model is one value like any other';
 COMMENT ON CONSTRAINT forecasts_power_shape ON forecasts IS 'One dimension, counted from 1, with at least one value';

@@ -77,6 +77,7 @@ def test_of_inserting_new_forecasts(far, link, site, on_conflict):
 SMALL: dict[str, Callable[[Repository, Site], Any]] = {
     "get": lambda repo, site: repo.sites.get(site.site_uuid),
     "list": lambda repo, site: repo.sites.list(),
+    "get_or_create": lambda repo, site: repo.clients.get_or_create("Sun"),
     "update": lambda repo, site: repo.sites.update(site.site_uuid, tilt=1),
     "create": lambda repo, site: repo.sites.create(),
     "read": lambda repo, site: repo.generation.read([site.site_uuid]),
