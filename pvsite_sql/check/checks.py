@@ -15,7 +15,7 @@ import psycopg
 from ..engine import partitions
 from ..engine.migrations import applied_migrations, packaged_migrations, pending_migrations
 from ..engine.session import QueryConnection
-from . import drift
+from . import drift, layout
 from .drift import Finding
 
 __all__ = ["ORPHANS_TIMEOUT_S", "findings"]
@@ -31,7 +31,8 @@ def findings(conn: QueryConnection, orphans_timeout_s: float = ORPHANS_TIMEOUT_S
 
     Args:
         conn: in autocommit mode, outside a transaction.
-        orphans_timeout_s: how long to search for rows of nonexistent sites, in seconds; 0: do not search.
+        orphans_timeout_s: how long to search for rows of nonexistent sites, and as long again for months to tidy, in
+            seconds; 0: do not search.
     """
     result: list[Finding] = []
     with _report_unchecked(result, "migration", "table _yoyo_migration"):
@@ -55,6 +56,9 @@ def findings(conn: QueryConnection, orphans_timeout_s: float = ORPHANS_TIMEOUT_S
         missing = suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
         with missing, _report_unchecked(result, "orphans", f"table {parent}", "information"):
             result += _orphan_findings(conn, schema, parent, orphans_timeout_s / len(_ORPHANS))
+    missing = suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+    with missing, _report_unchecked(result, "layout", "the finished months", "information"):
+        result += layout.findings(conn, schema, orphans_timeout_s)
     return result
 
 
@@ -77,6 +81,7 @@ def _schema_findings(conn: QueryConnection, schema: str, quoted_schema: str) -> 
             *conn.records("check/invalid_indexes", schema=schema),
             *conn.records("check/replica_identities", schema=schema),
             *conn.records("check/never_analyzed", schema=schema),
+            *conn.records("check/jit"),
         ):
             yield Finding(**record)
 
