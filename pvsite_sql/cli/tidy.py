@@ -74,7 +74,7 @@ def tidy(
     """
     since_utc = None if since is None else utc_time(since, "--since")
     before_utc = None if before is None else utc_time(before, "--before")
-    conninfo = require_dsn(dsn)
+    conninfo = require_dsn(dsn, "tidy")
 
     from .. import tidy as tidying
 

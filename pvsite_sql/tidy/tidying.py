@@ -75,6 +75,7 @@ def tidy(
         "idle_session_timeout": "0",
         "timezone": "UTC",
         "datestyle": "ISO",
+        "jit": "off",
     }
     conninfo = with_settings(conninfo, settings, fallback_application_name="pvsite-sql tidy", client_encoding="UTF8")
     # a prepared statement would get a generic plan, which locks all partitions
