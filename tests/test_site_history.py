@@ -575,6 +575,9 @@ class TestMigration:
         )
         names = older.execute(relations.encode()).fetchall()
         migrate.apply(empty_dsn)
+        for later in sorted(MIGRATION.parent.glob("*.rollback.sql"), reverse=True):
+            if later.name > MIGRATION.name:
+                older.execute(later.read_bytes())
         rollback = MIGRATION.with_suffix(".rollback.sql").read_bytes()
         for _ in range(2):
             older.execute(rollback)
