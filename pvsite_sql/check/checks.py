@@ -15,7 +15,7 @@ import psycopg
 from ..engine import partitions
 from ..engine.migrations import applied_migrations, packaged_migrations, pending_migrations
 from ..engine.session import QueryConnection
-from . import drift
+from . import drift, layout
 from .drift import Finding
 
 __all__ = ["ORPHANS_TIMEOUT_S", "findings"]
@@ -55,6 +55,9 @@ def findings(conn: QueryConnection, orphans_timeout_s: float = ORPHANS_TIMEOUT_S
         missing = suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
         with missing, _report_unchecked(result, "orphans", f"table {parent}", "information"):
             result += _orphan_findings(conn, schema, parent, orphans_timeout_s / len(_ORPHANS))
+    missing = suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+    with missing, _report_unchecked(result, "layout", "the finished months", "information"):
+        result += layout.findings(conn, schema, orphans_timeout_s)
     return result
 
 
@@ -76,6 +79,7 @@ def _schema_findings(conn: QueryConnection, schema: str, quoted_schema: str) -> 
             *conn.records("check/months", schema=schema, parents=parents, months=partitions.months_ahead()),
             *conn.records("check/invalid_indexes", schema=schema),
             *conn.records("check/never_analyzed", schema=schema),
+            *conn.records("check/jit"),
         ):
             yield Finding(**record)
 

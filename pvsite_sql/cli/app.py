@@ -20,6 +20,7 @@ from .demo import demo
 from .load import load
 from .migrate import migrate
 from .prune import prune
+from .tidy import tidy
 
 __all__ = ["run"]
 
@@ -62,6 +63,7 @@ query_files.command("show", short_help="Print a query file.")(queries.show)
 query_files.command("explain", short_help="Print the plan of a query file.")(queries.explain)
 
 app.command(short_help="Delete old readings and forecasts, optionally archiving them first.")(prune)
+app.command(short_help="Rebuild the indexes of finished months and vacuum them.")(tidy)
 app.command(short_help="Run a demonstration in a temporary database.")(demo)
 
 

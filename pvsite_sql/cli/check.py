@@ -70,7 +70,8 @@ def _findings(conninfo: str, timeout_s: float) -> Sequence[Finding]:
         parameters: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, **conninfo_to_dict(conninfo)}
         conninfo = make_conninfo(**parameters)
     try:
-        connection = psycopg.connect(conninfo, autocommit=True, client_encoding="UTF8")
+        # a prepared statement would get a generic plan, which locks all partitions
+        connection = psycopg.connect(conninfo, autocommit=True, client_encoding="UTF8", prepare_threshold=None)
     except psycopg.OperationalError as error:
         return [checks.Finding("connection", "error", "server", f"cannot be reached: {error_message(error)}")]
     with connection:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, NoReturn
 
 import psycopg
 import typer
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["Dsn", "error_message", "exit_with", "reject_nan", "require_dsn"]
+__all__ = ["Dsn", "error_message", "exit_with", "reject_nan", "require_dsn", "utc_time"]
 
 Dsn = Annotated[
     str | None,
@@ -39,6 +40,17 @@ def reject_nan(value: float) -> float:
     if math.isnan(value):
         raise typer.BadParameter("nan is not a number")
     return value
+
+
+def utc_time(text: str, option: str) -> datetime:
+    """Return the time that an option gives. Without an offset, it is in UTC."""
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is not a date such as 2024-06-01 or a time such as 2024-06-01T12:00", param_hint=option
+        ) from None
 
 
 def exit_with(code: int, message: str) -> NoReturn:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .common import Dsn, require_dsn
+from .common import Dsn, require_dsn, utc_time
 
 if TYPE_CHECKING:
     from ..engine.partitions import Parent
@@ -86,14 +86,4 @@ def _times(forecasts_before: str | None, generation_before: str | None) -> dict[
     given: dict[Parent, str | None] = {"forecasts": forecasts_before, "generation": generation_before}
     if not any(given.values()):
         raise typer.BadParameter("use --forecasts-before, --generation-before, or both")
-    return {table: _time(text, f"--{table}-before") for table, text in given.items() if text is not None}
-
-
-def _time(text: str, option: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text!r} is not a date such as 2024-06-01 or a time such as 2024-06-01T12:00", param_hint=option
-        ) from None
+    return {table: utc_time(text, f"--{table}-before") for table, text in given.items() if text is not None}
