@@ -37,9 +37,10 @@ def database(postgresql):
 
 
 def found(dsn: str, **options: float) -> list[Finding]:
+    """What there is to say of a database; that its server compiles queries is no fault of it."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.read_only = True
-        return check.findings(QueryConnection(connection), **options)
+        return [f for f in check.findings(QueryConnection(connection), **options) if f.object != "setting jit"]
 
 
 def paste(dsn: str, *statements: str) -> None:
@@ -382,7 +383,7 @@ def test_the_four_that_a_deploy_breaks_at_once_are_found_and_mended_by_what_is_p
     database.execute("ALTER TABLE sites ALTER COLUMN capacity_kw TYPE numeric")
     database.execute(f"DROP TRIGGER generation_key_is_fixed ON {PARTITION}")
     database.execute(f"DROP TABLE forecasts_p{AHEAD:%Y_%m}")
-    code, out, err = called("check", "--dsn", dsn)
+    code, out, err = called("check", "--dsn", dsn, PGOPTIONS="-c jit=off")
     assert (code, err) == (1, "")
     lines = out.splitlines()
     assert "error: column sites.capacity_kw is numeric, not double precision" in lines
@@ -393,7 +394,7 @@ def test_the_four_that_a_deploy_breaks_at_once_are_found_and_mended_by_what_is_p
     assert "error: constraint sites_capacity_kw_check on sites differs from the package's definition" in lines
     assert lines[-1] == "Found 3 error(s) and 2 warning(s)."
     paste(dsn, *(line for line in lines if line.startswith("    ")))
-    code, out, err = called("check", "--dsn", dsn)
+    code, out, err = called("check", "--dsn", dsn, PGOPTIONS="-c jit=off")
     assert (code, err) == (0, "")
     assert out.startswith("No errors or warnings: the schema matches ")
 
@@ -612,6 +613,32 @@ class TestMonths:
         assert found(dsn) == []
 
 
+def test_storage_parameters_of_partitions_are_the_dbas(database):
+    database.execute(f"ALTER TABLE {PARTITION} SET (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05)")
+    database.execute(f"ALTER INDEX {PARTITION}_pkey SET (fillfactor = 80)")
+    assert found(conninfo(database)) == []
+
+
+class TestJit:
+    @staticmethod
+    def told(dsn: str) -> list[Finding]:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            return [f for f in check.findings(QueryConnection(connection)) if f.object == "setting jit"]
+
+    def test_where_it_is_on_and_the_server_can_compile_is_information(self, database):
+        (available,) = database.execute("SELECT pg_jit_available()").fetchone()
+        dsn = conninfo(database)
+        on = self.told(make_conninfo(dsn, options="-c jit=on"))
+        assert [finding.severity for finding in on] == ["information"] * available
+        if available:
+            assert called("check", "--dsn", dsn)[0] == 0
+            paste(dsn, on[0].sql)
+            assert self.told(dsn) == []
+
+    def test_where_it_is_off_nothing_is_said(self, database):
+        assert self.told(make_conninfo(conninfo(database), options="-c jit=off")) == []
+
+
 class TestStatistics:
     def test_a_table_and_its_partition_that_were_never_analyzed(self, database):
         dsn = conninfo(database)
@@ -800,9 +827,10 @@ def test_nothing_is_changed(database):
 
 def test_json(database):
     dsn = conninfo(database)
-    assert called("check", "--json", "--dsn", dsn) == (0, "[]\n", "")
+    no_jit = {"PGOPTIONS": "-c jit=off"}  # else it is mentioned where the server can compile
+    assert called("check", "--json", "--dsn", dsn, **no_jit) == (0, "[]\n", "")
     database.execute("DROP INDEX sites_client_uuid_idx")
-    code, out, err = called("check", "--json", "--dsn", dsn)
+    code, out, err = called("check", "--json", "--dsn", dsn, **no_jit)
     assert (code, err) == (1, "")
     assert json.loads(out) == [
         {

@@ -235,6 +235,8 @@ VALUES = {
     "text": "it's",
     "text[]": "{p10}",
     "integer": "1",
+    "bigint": "1",
+    "numeric": "1",
     "double precision": "1.5",
     "double precision[]": "{1.5}",
     "jsonb": '{"dno": "it\'s"}',
@@ -243,6 +245,7 @@ VALUES = {
 SPECIAL = {
     "by": "dno",
     "parent": "generation",
+    "partition": "public.generation_p2024_06",
     "active": "true",
     "asset_type": "pv",
     "milliseconds": "60000",

@@ -598,7 +598,7 @@ class TestCheck:
             "table generation has 3 finished month(s) that `pvsite-sql tidy` would reindex or vacuum: "
             "generation_p2024_07, generation_p2024_06, generation_p2024_05"
         )
-        assert scattered.startswith("table generation has 1 finished month(s) whose rows are not in order: reading one")
+        assert scattered.startswith("table generation has 1 finished month(s) whose rows are out of order: reading one")
         assert scattered.endswith(": generation_p2024_05")
         go(direct)
         assert self.told(direct) == [scattered]

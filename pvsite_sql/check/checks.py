@@ -31,7 +31,8 @@ def findings(conn: QueryConnection, orphans_timeout_s: float = ORPHANS_TIMEOUT_S
 
     Args:
         conn: in autocommit mode, outside a transaction.
-        orphans_timeout_s: how long to search for rows of nonexistent sites, in seconds; 0: do not search.
+        orphans_timeout_s: how long to search for rows of nonexistent sites, and as long again for months to tidy, in
+            seconds; 0: do not search.
     """
     result: list[Finding] = []
     with _report_unchecked(result, "migration", "table _yoyo_migration"):

@@ -37,7 +37,7 @@ def check(
             min=0,
             max=86400,
             callback=reject_nan,
-            help="Time limit of the search for rows of nonexistent sites; 0 skips it.",
+            help="Time limit of the search for rows of nonexistent sites, and for months to tidy; 0 skips both.",
         ),
     ] = 10,
     dsn: Dsn = None,
@@ -48,7 +48,8 @@ def check(
     in psql from top to bottom.
 
     Checks migrations, tables, columns, constraints, indexes, triggers, functions, views, comments, partitions, missing
-    months, planner statistics, and rows of nonexistent sites. Changes nothing and does not block other sessions.
+    months, planner statistics, and rows of nonexistent sites. Tells, as information, which finished months would gain
+    from `pvsite-sql tidy`, and where JIT is on. Changes nothing and does not block other sessions.
 
     Exit codes: 0 no errors or warnings; 1 errors or warnings found, or no connection; 2 wrong usage. Nagios reads them
     as OK, WARNING and CRITICAL.

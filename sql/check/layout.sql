@@ -41,7 +41,7 @@ WITH heap AS (
         END AS page_rows
     FROM pg_class AS c
     CROSS JOIN current_setting('block_size') AS s (setting)
-    CROSS JOIN LATERAL (SELECT s.setting::integer AS block_size) AS b
+    CROSS JOIN LATERAL (VALUES (s.setting::integer)) AS b (block_size)
     WHERE c.oid = to_regclass(:'partition'::text)
 ),
 
@@ -63,12 +63,11 @@ fixed AS (
             FROM pg_attribute AS a
             WHERE a.attrelid = i.indexrelid
         ) AS w
-    LEFT JOIN
-        LATERAL (
-            SELECT t.option_value::integer AS fillfactor
-            FROM pg_options_to_table(x.reloptions) AS t
-            WHERE t.option_name = 'fillfactor'
-        ) AS o ON TRUE
+    LEFT JOIN LATERAL (
+        SELECT t.option_value::integer AS fillfactor
+        FROM pg_options_to_table(x.reloptions) AS t
+        WHERE t.option_name = 'fillfactor'
+    ) AS o ON TRUE
     WHERE
         m.amname = 'btree'
         AND i.indisvalid
@@ -82,6 +81,10 @@ fixed AS (
     LIMIT 1
 ),
 
+stored AS MATERIALIZED (
+    SELECT count(*) AS sites FROM sites
+),
+
 measured AS (
     SELECT
         h.bytes,
@@ -89,7 +92,7 @@ measured AS (
         round(h.page_rows * h.pages)::bigint AS rows,
         COALESCE(
             :'site_pages'::numeric / NULLIF(:'pages'::bigint, 0) * h.pages
-            / NULLIF(h.pages + LEAST((SELECT count(*) FROM sites), h.page_rows * h.pages), 0), 0
+            / NULLIF(h.pages + LEAST(s.sites, h.page_rows * h.pages), 0), 0
         ) AS spread,
         f.relname AS index_name,
         f.pages AS index_pages,
@@ -102,6 +105,7 @@ measured AS (
             0
         ) AS unvacuumed
     FROM heap AS h
+    CROSS JOIN stored AS s
     LEFT JOIN fixed AS f ON TRUE
 )
 

@@ -34,7 +34,7 @@ FROM (
     SELECT
         'layout',
         format(
-            'has %s finished month(s) whose rows are not in order: reading one site takes up to %s times as many pages as after '
+            'has %s finished month(s) whose rows are out of order: reading one site takes up to %s times as many pages as after '
             '`pvsite-sql tidy --cluster`, which blocks readers and writers of the month: %s%s',
             cardinality(n.names), round(:'spread'::double precision), array_to_string(n.names[1:5], ', '),
             CASE WHEN cardinality(n.names) > 5 THEN ', ...' ELSE '' END

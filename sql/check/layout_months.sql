@@ -39,15 +39,14 @@ WITH known AS (
     LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid
     CROSS JOIN
         LATERAL (
-            SELECT EXISTS (
-                SELECT FROM pg_locks AS l
-                JOIN pg_database AS b ON b.oid = l.database
-                WHERE
-                    l.relation = c.oid
-                    AND b.datname = current_database()
-                    AND l.mode = 'AccessExclusiveLock'
-                    AND l.granted
-            ) AS locked
+            SELECT count(*) > 0 AS locked
+            FROM pg_locks AS l
+            JOIN pg_database AS b ON b.oid = l.database
+            WHERE
+                l.relation = c.oid
+                AND b.datname = current_database()
+                AND l.mode = 'AccessExclusiveLock'
+                AND l.granted
         ) AS x
     WHERE
         h.nspname = :'schema'::text
