@@ -238,7 +238,6 @@ VALUES = {
     "text[]": "{p10}",
     "integer": "1",
     "bigint": "1",
-    "numeric": "1",
     "double precision": "1.5",
     "double precision[]": "{1.5}",
     "jsonb": '{"dno": "it\'s"}',

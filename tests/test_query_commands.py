@@ -26,7 +26,7 @@ EXPLAINED = [
 VALUES_OF = {
     "engine/missing_partitions": {"parent": "generation"},
     "engine/ensure_partitions": {"parent": "generation"},
-    **{name: {"partition": "public.generation_p2024_06"} for name in ("check/layout", "tidy/statements", "tidy/users")},
+    **{name: {"partition": "public.generation"} for name in ("check/layout", "tidy/statements", "tidy/users")},
 }
 VALUES_OF["forecasts/day_ahead_values"] = {"timezone": "UTC"}
 # the server ends a session or a statement that takes longer

@@ -8,11 +8,11 @@
 -- - VACUUM: the share of rows that are not frozen or dead, or of pages that are not marked as visible to all.
 --
 -- Parameters:
---   partition      text     with the schema, quoted where necessary
---   pages          bigint   from check/layout_generation or check/layout_forecasts
---   rows           bigint   likewise
---   site_pages     numeric  likewise
---   unfrozen_rows  numeric  likewise
+--   partition      text    with the schema, quoted where necessary
+--   pages          bigint  from check/layout_generation or check/layout_forecasts
+--   rows           bigint  likewise
+--   site_pages     bigint  likewise
+--   unfrozen_rows  bigint  likewise
 -- Result: row
 --   rows          bigint            about how many it has
 --   heap_bytes    bigint            without indexes
@@ -91,7 +91,7 @@ measured AS (
         h.oid,
         round(h.page_rows * h.pages)::bigint AS rows,
         COALESCE(
-            :'site_pages'::numeric / NULLIF(:'pages'::bigint, 0) * h.pages
+            :'site_pages'::bigint / NULLIF(:'pages'::bigint, 0)::float8 * h.pages
             / NULLIF(h.pages + LEAST(s.sites, h.page_rows * h.pages), 0), 0
         ) AS spread,
         f.relname AS index_name,
@@ -99,7 +99,7 @@ measured AS (
         -- and the meta page
         1 + ceil(h.page_rows * h.pages / f.page_entries) AS dense_pages,
         GREATEST(
-            :'unfrozen_rows'::numeric / NULLIF(:'rows'::bigint, 0),
+            :'unfrozen_rows'::bigint / NULLIF(:'rows'::bigint, 0)::float8,
             1 - h.visible_pages / NULLIF(h.pages, 0)::float8,
             h.dead_rows / NULLIF(h.page_rows * h.pages, 0),
             0

@@ -5,17 +5,17 @@
 --   start_utc  timestamptz  its lower bound; -infinity: none
 --   end_utc    timestamptz  its upper bound, exclusive
 -- Result: row
---   pages          bigint   sampled pages with rows
---   rows           bigint   rows on them
---   site_pages     numeric  sites on each page, summed up
---   unfrozen_rows  numeric  rows that may not be frozen
+--   pages          bigint  sampled pages with rows
+--   rows           bigint  rows on them
+--   site_pages     bigint  sites on each page, summed up
+--   unfrozen_rows  bigint  rows that may not be frozen
 -- Index: none (random pages)
 -- Touches: forecasts
 SELECT
     count(*) AS pages,
     COALESCE(sum(p.rows), 0)::bigint AS rows,
-    COALESCE(sum(p.sites), 0) AS site_pages,
-    COALESCE(sum(p.unfrozen_rows), 0) AS unfrozen_rows
+    COALESCE(sum(p.sites), 0)::bigint AS site_pages,
+    COALESCE(sum(p.unfrozen_rows), 0)::bigint AS unfrozen_rows
 FROM (
     SELECT
         count(*) AS rows,
