@@ -18,7 +18,7 @@ SELECT
     NULLIF(a.application_name, '') AS application,
     COALESCE(a.xact_start, a.backend_start) AS since_utc,
     a.state,
-    substring(a.query FROM '^/\* ([a-z_]+/[a-z_]+) \*/') AS query_file,
+    substring(a.query FROM '/\* ([a-z_]+/[a-z_]+) \*/') AS query_file,
     left(NULLIF(regexp_replace(trim(a.query), '\s+', ' ', 'g'), '<insufficient privilege>'), 100) AS statement
 FROM pg_locks AS l
 INNER JOIN pg_database AS d ON l.database = d.oid

@@ -32,7 +32,7 @@ SELECT DISTINCT
     NULLIF(a.application_name, '') AS application,
     a.xact_start AS since_utc,
     a.state,
-    substring(a.query FROM '^/\* ([a-z_]+/[a-z_]+) \*/') AS query_file,
+    substring(a.query FROM '/\* ([a-z_]+/[a-z_]+) \*/') AS query_file,
     left(NULLIF(regexp_replace(trim(a.query), '\s+', ' ', 'g'), '<insufficient privilege>'), 100) AS statement
 FROM used AS u
 CROSS JOIN pg_locks AS l
