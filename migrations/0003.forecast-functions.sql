@@ -1,5 +1,5 @@
 -- depends: 0002.site-history
--- The functions of the latest forecast values, as they stand in sql/schema/: estimates that the planner can use, and the day-ahead rule apart.
+-- The functions of the latest forecast values, as they stand in sql/schema/.
 
 -- What several questions have in common: for each site and each target start, the value of the newest forecast that has one.
 CREATE OR REPLACE FUNCTION day_ahead_start(created_utc timestamptz, hour integer, timezone text) RETURNS timestamptz
@@ -56,7 +56,28 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
             CASE WHEN f.gaps IS NULL THEN r.first_utc END AS hides_from_utc,
             CASE WHEN f.gaps IS NULL THEN r.past_utc END AS hides_up_to_utc,
             CASE WHEN f.gaps IS NOT NULL THEN tstzmultirange(tstzrange(r.first_utc, r.past_utc)) - f.gaps END AS hides_ranges
-        FROM forecasts AS f
+        FROM (
+            SELECT
+                o.site_uuid,
+                o.timestamp_utc,
+                o.created_utc,
+                o.forecast_uuid,
+                o.start_utc,
+                o.resolution_minutes,
+                o.end_utc,
+                o.gaps
+            FROM forecasts AS o
+            WHERE
+                o.site_uuid = ANY(asked_sites)
+                AND o.end_utc > from_utc
+                AND o.start_utc < before_utc
+                AND o.created_utc < latest_forecast_values.created_before
+                AND (
+                    latest_forecast_values.model_name IS NULL
+                    OR o.ml_model_uuid = ANY(ARRAY(SELECT m.ml_model_uuid FROM ml_models AS m WHERE m.name = latest_forecast_values.model_name))
+                )
+            OFFSET 0  -- else the expressions below are planned for each partition
+        ) AS f
         CROSS JOIN LATERAL (
             SELECT
                 GREATEST(
@@ -67,16 +88,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
                 ) AS first_utc,
                 LEAST(f.end_utc, before_utc) AS past_utc
         ) AS r
-        WHERE
-            f.site_uuid = ANY(asked_sites)
-            AND f.end_utc > from_utc
-            AND f.start_utc < before_utc
-            AND f.created_utc < latest_forecast_values.created_before
-            AND r.first_utc < r.past_utc
-            AND (
-                latest_forecast_values.model_name IS NULL
-                OR f.ml_model_uuid = ANY(ARRAY(SELECT m.ml_model_uuid FROM ml_models AS m WHERE m.name = latest_forecast_values.model_name))
-            )
+        WHERE r.first_utc < r.past_utc
     ),
 
     -- 2. what the newest forecast and the next newer one of the same grid leave over. Each slot of theirs outside of their gaps

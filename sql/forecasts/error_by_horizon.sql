@@ -109,7 +109,7 @@ series AS (
                         unnest(
                             d.slots[
                                 GREATEST(floor(p.first_s / d.seconds) + 1, 1)::integer
-                                : LEAST(ceil(p.past_s / d.seconds), cardinality(d.slots))::integer
+                                :LEAST(ceil(p.past_s / d.seconds), cardinality(d.slots))::integer
                             ]
                         ) AS slot
                     FROM (
@@ -155,52 +155,54 @@ SELECT
     ) AS rmse_share
 FROM series AS m
 -- each forecast beside its slice of the series
-CROSS JOIN LATERAL (
-    SELECT
-        v.first_horizon + m.resolution_minutes * v.slot AS horizon_minutes,
-        count(*) AS count,
-        sum(v.power_kw - v.measured_kw) AS kw,
-        sum(abs(v.power_kw - v.measured_kw)) AS absolute_kw,
-        sum((v.power_kw - v.measured_kw) * (v.power_kw - v.measured_kw)) AS squared_kw
-    FROM (
+CROSS JOIN
+    LATERAL (
         SELECT
-            c.first_horizon,
-            unnest(c.power_kw[1 - LEAST(c.ahead, 0) : cardinality(m.slots) - c.ahead]) AS power_kw,
-            unnest(m.power_kw[1 + GREATEST(c.ahead, 0) : cardinality(c.power_kw) + c.ahead]) AS measured_kw,
-            unnest(m.slots[1 + GREATEST(c.ahead, 0) : cardinality(c.power_kw) + c.ahead]) AS slot
+            v.first_horizon + m.resolution_minutes * v.slot AS horizon_minutes,
+            count(*) AS count,
+            sum(v.power_kw - v.measured_kw) AS kw,
+            sum(abs(v.power_kw - v.measured_kw)) AS absolute_kw,
+            sum((v.power_kw - v.measured_kw) * (v.power_kw - v.measured_kw)) AS squared_kw
         FROM (
             SELECT
-                f.power_kw,
-                a.ahead,
-                floor(date_part('epoch', f.start_utc - f.timestamp_utc) / 60)::integer
-                - (a.ahead + 1) * m.resolution_minutes AS first_horizon
-            FROM forecasts AS f
-            -- the number of slots from the first one of the series to the first one of the forecast
-            CROSS JOIN LATERAL (
-                SELECT round(date_part('epoch', f.start_utc - m.first_utc) / m.seconds)::integer AS ahead
-            ) AS a
-            WHERE
-                f.site_uuid = m.site_uuid
-                AND f.resolution_minutes = m.resolution_minutes
-                -- COALESCE: of an equality with an expression the planner expects one row in 200
-                AND COALESCE(
-                    date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc = m.phase,
-                    FALSE
-                )
-                AND f.end_utc > :'start_utc'::timestamptz
-                AND f.start_utc < :'end_utc'::timestamptz
-                AND (
-                    NULLIF(:'model_name', '') IS NULL
-                    OR f.ml_model_uuid = ANY(ARRAY(
-                        SELECT w.ml_model_uuid FROM ml_models AS w
-                        WHERE w.name = NULLIF(:'model_name', '')
-                    ))
-                )
-            OFFSET 0
-        ) AS c
-    ) AS v
-    WHERE v.power_kw - v.measured_kw <> 'NaN'
-    GROUP BY horizon_minutes
-) AS e
+                c.first_horizon,
+                unnest(c.power_kw[1 - LEAST(c.ahead, 0):cardinality(m.slots) - c.ahead]) AS power_kw,
+                unnest(m.power_kw[1 + GREATEST(c.ahead, 0):cardinality(c.power_kw) + c.ahead]) AS measured_kw,
+                unnest(m.slots[1 + GREATEST(c.ahead, 0):cardinality(c.power_kw) + c.ahead]) AS slot
+            FROM (
+                SELECT
+                    f.power_kw,
+                    a.ahead,
+                    floor(date_part('epoch', f.start_utc - f.timestamp_utc) / 60)::integer
+                    - (a.ahead + 1) * m.resolution_minutes AS first_horizon
+                FROM forecasts AS f
+                -- the number of slots from the first one of the series to the first one of the forecast
+                CROSS JOIN
+                    LATERAL (
+                        SELECT round(date_part('epoch', f.start_utc - m.first_utc) / m.seconds)::integer AS ahead
+                    ) AS a
+                WHERE
+                    f.site_uuid = m.site_uuid
+                    AND f.resolution_minutes = m.resolution_minutes
+                    -- COALESCE: of an equality with an expression the planner expects one row in 200
+                    AND COALESCE(
+                        date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc = m.phase,
+                        FALSE
+                    )
+                    AND f.end_utc > :'start_utc'::timestamptz
+                    AND f.start_utc < :'end_utc'::timestamptz
+                    AND (
+                        NULLIF(:'model_name', '') IS NULL
+                        OR f.ml_model_uuid = ANY(ARRAY(
+                            SELECT w.ml_model_uuid FROM ml_models AS w
+                            WHERE w.name = NULLIF(:'model_name', '')
+                        ))
+                    )
+                OFFSET 0
+            ) AS c
+        ) AS v
+        WHERE v.power_kw - v.measured_kw <> 'NaN'
+        GROUP BY horizon_minutes
+    ) AS e
 GROUP BY e.horizon_minutes
 ORDER BY e.horizon_minutes;
