@@ -1,4 +1,4 @@
--- depends: 0002.site-history
+-- depends: 0003.forecasts-primary-key
 -- The functions of the latest forecast values, as they stand in sql/schema/.
 
 -- What several questions have in common: for each site and each target start, the value of the newest forecast that has one.
