@@ -129,28 +129,41 @@ class Forecasts:
 
         return self._session.run_in_steps("bulk", work)
 
-    def get(self, forecast_uuid: UUID | str) -> Forecast:
+    def get(self, forecast_uuid: UUID | str, *, timestamp_utc: datetime | None = None) -> Forecast:
         """Return a forecast with all its values.
 
-        Raises:
-            NotFound: the forecast does not exist.
-        """
-        uuid = as_uuid(forecast_uuid, "forecast_uuid")
-        return self._session.run("read", lambda conn: _get(conn, uuid))
+        Args:
+            forecast_uuid: the forecast.
+            timestamp_utc: the forecast's exact `timestamp_utc`, if you know it. The server then looks into one month
+                partition instead of all of them.
 
-    def values(self, forecast_uuid: UUID | str) -> list[ForecastValue]:
+        Raises:
+            NotFound: the forecast does not exist, or has another timestamp.
+        """
+        name = "forecasts/get" if timestamp_utc is None else "forecasts/get_with_timestamp"
+        which = _which(forecast_uuid, timestamp_utc)
+        found = self._session.run("read", lambda conn: conn.row(Forecast, name, **which))
+        if found is None:
+            raise _not_found(which)
+        return found
+
+    def values(self, forecast_uuid: UUID | str, *, timestamp_utc: datetime | None = None) -> list[ForecastValue]:
         """Return the values of a forecast, ordered by start. Slots without a value are left out.
 
+        Args:
+            forecast_uuid: the forecast.
+            timestamp_utc: the forecast's exact `timestamp_utc`, if you know it. The server then looks into one month
+                partition instead of all of them.
+
         Raises:
-            NotFound: the forecast does not exist.
+            NotFound: the forecast does not exist, or has another timestamp.
         """
-        uuid = as_uuid(forecast_uuid, "forecast_uuid")
-
-        def work(conn: QueryConnection) -> list[ForecastValue]:
-            _get(conn, uuid)
-            return conn.rows(ForecastValue, "forecasts/values", forecast_uuid=uuid)
-
-        return self._session.run("read", work)
+        name = "forecasts/values" if timestamp_utc is None else "forecasts/values_with_timestamp"
+        which = _which(forecast_uuid, timestamp_utc)
+        found = self._session.run("read", lambda conn: conn.rows(ForecastValue, name, **which))
+        if not found:  # a stored forecast has at least one value
+            raise _not_found(which)
+        return found
 
     def latest_values(
         self,
@@ -442,11 +455,16 @@ def _probabilistic(jsonb: bytes) -> dict[str, float]:
     return values
 
 
-def _get(conn: QueryConnection, forecast_uuid: UUID) -> Forecast:
-    forecast = conn.row(Forecast, "forecasts/get", forecast_uuid=forecast_uuid)
-    if forecast is None:
-        raise NotFound(f"no forecast {forecast_uuid}")
-    return forecast
+def _which(forecast_uuid: UUID | str, timestamp_utc: datetime | None) -> dict[str, Any]:
+    uuid = as_uuid(forecast_uuid, "forecast_uuid")
+    if timestamp_utc is None:
+        return {"forecast_uuid": uuid}
+    return {"forecast_uuid": uuid, "timestamp_utc": as_utc(timestamp_utc, "timestamp_utc")}
+
+
+def _not_found(which: dict[str, Any]) -> NotFound:
+    at = f" with the timestamp {which['timestamp_utc']}" if "timestamp_utc" in which else ""
+    return NotFound(f"no forecast {which['forecast_uuid']}{at}")
 
 
 def _write(

@@ -260,13 +260,15 @@ class GenerationReadings:
         """
         if by not in get_args(SumBy):
             raise InvalidInput(f"must be 'total', 'dno' or 'gsp', got {by!r}", column="by")
-        parameters: dict[str, Any] = {"by": by, **window(start_utc, end_utc)}
+        parameters: dict[str, Any] = window(start_utc, end_utc)
         if site_uuids is None:
-            return self._session.run(
-                "bulk", lambda conn: conn.rows(GenerationSum, "generation/sums_all_sites", **parameters)
-            )
-        parameters["site_uuids"] = as_uuids(site_uuids, "site_uuids")
-        return self._session.run("bulk", lambda conn: conn.rows(GenerationSum, "generation/sums", **parameters))
+            name = "generation/sums_total_all_sites" if by == "total" else "generation/sums_all_sites"
+        else:
+            name = "generation/sums_total" if by == "total" else "generation/sums"
+            parameters["site_uuids"] = as_uuids(site_uuids, "site_uuids")
+        if by != "total":
+            parameters["by"] = by
+        return self._session.run("bulk", lambda conn: conn.rows(GenerationSum, name, **parameters))
 
     def latest(self, site_uuids: Iterable[UUID | str] | None = None) -> dict[UUID, Generation]:
         """Return the last reading of each site. Sites without readings are left out.

@@ -314,6 +314,10 @@ CASES: dict[str, list[Case]] = {
         case(site_uuids=SOME, **TURN, model_name="model 1", wider=timedelta(days=1)),
     ],
     "forecasts/get": [case(forecast_uuid=forecast(4, "2024-12-20T00:00Z")), case(forecast_uuid=NO_SITE)],
+    "forecasts/get_with_timestamp": [
+        case(forecast_uuid=forecast(4, "2024-12-20T00:00Z"), timestamp_utc="2024-12-20T00:00Z"),
+        case(forecast_uuid=NO_SITE, timestamp_utc="2024-12-20T00:00Z"),
+    ],
     "forecasts/insert_new": FORECASTS_STAGED,
     "forecasts/insert_probe": [
         case(site_uuids=ALL, timestamps_utc=["2024-12-31T00:00Z"] * 1000, **LAST_RUN),
@@ -338,6 +342,10 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "forecasts/values": [case(forecast_uuid=forecast(4, "2024-12-20T00:00Z")), case(forecast_uuid=NO_SITE)],
+    "forecasts/values_with_timestamp": [
+        case(forecast_uuid=forecast(4, "2024-12-20T00:00Z"), timestamp_utc="2024-12-20T00:00Z"),
+        case(forecast_uuid=NO_SITE, timestamp_utc="2024-12-20T00:00Z"),
+    ],
     "forecasts/values_at_horizon": [
         case(site_uuids=FEW, **YESTERDAY, horizon_minutes="60", model_name=""),
         case(site_uuids=SOME, **TURN, horizon_minutes="1440", model_name="model 1"),
@@ -361,8 +369,10 @@ CASES: dict[str, list[Case]] = {
         case(user_uuids=[user(1)], **DAY),
         case(user_uuids=[user(1), user(3), user(1001)], **TURN),
     ],
-    "generation/sums": [case(by="total", site_uuids=SOME, **DAY), case(by="dno", site_uuids=FEW, **TURN)],
-    "generation/sums_all_sites": [case(by="total", **DAY), case(by="gsp", **TURN)],
+    "generation/sums": [case(by="gsp", site_uuids=SOME, **DAY), case(by="dno", site_uuids=FEW, **TURN)],
+    "generation/sums_all_sites": [case(by="dno", **DAY), case(by="gsp", **TURN)],
+    "generation/sums_total": [case(site_uuids=SOME, **DAY), case(site_uuids=FEW, **TURN)],
+    "generation/sums_total_all_sites": [case(**DAY), case(**TURN)],
     "inverters/create": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
     "inverters/list": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
     "engine/all_sites": [case()],

@@ -137,6 +137,24 @@ def test_forecasts_that_there_are_not(repo):
         assert caught.value.column == "forecast_uuid"
 
 
+@pytest.mark.parametrize("name", ["get", "values"])
+def test_a_forecast_is_found_by_its_exact_timestamp_too(repo, site, dsn, name):
+    ask = getattr(repo.forecasts, name)
+    repo.forecasts.insert(forecast_frame(site.site_uuid, [1.0, None, 3.0], timestamp=NOON, p10=[0.5, 1.5]))
+    (row,) = stored(dsn).values()
+    found = ask(row.forecast_uuid)
+    assert ask(str(row.forecast_uuid), timestamp_utc=NOON) == found
+    assert ask(row.forecast_uuid, timestamp_utc=NOON.replace(tzinfo=None)) == found
+    assert ask(row.forecast_uuid, timestamp_utc=NOON.astimezone(ZoneInfo("Asia/Tokyo"))) == found
+    for wrong in (NOON + MINUTE, NOON - timedelta(days=400)):
+        with pytest.raises(NotFound) as missed:
+            ask(row.forecast_uuid, timestamp_utc=wrong)
+        assert f"no forecast {row.forecast_uuid} with the timestamp {wrong}" in str(missed.value)
+    with pytest.raises(InvalidInput) as caught:
+        ask(row.forecast_uuid, timestamp_utc="noon")
+    assert caught.value.column == "timestamp_utc"
+
+
 def test_latest_per_site_is_the_newest_whole(repo, sites, site, dsn):
     times = [NOON + n * HOUR for n in (0, 2, 1)]
     for n, (uuid, timestamp) in enumerate((uuid, timestamp) for uuid in sites[:2] for timestamp in times):

@@ -85,6 +85,14 @@ def test_says_why_it_relies_on_no_index(subtests):
             assert indexes(asked) or re.fullmatch(r"none \(.+\)", asked.sections["Index"])
 
 
+@pytest.mark.parametrize("name", ["forecasts/get_with_timestamp", "forecasts/values_with_timestamp"])
+def test_the_timestamp_of_a_forecast_leads_to_one_partition(prover, name):
+    for each in CASES[name]:
+        for how in HOW:
+            scans = prover.run(QUERIES[name], each, how).plan.scans(prover.catalog)
+            assert {scan.relation for scan in scans} == {"forecasts_p2024_12"}, how
+
+
 @pytest.mark.parametrize("table", ["generation", "forecasts"])
 class TestStepsWithoutAPlan:
     """COPY, CREATE and TRUNCATE: what they do, since no plan tells it."""

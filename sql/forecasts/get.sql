@@ -1,4 +1,4 @@
--- Return a forecast with all its values.
+-- Return a forecast with all its values. Looks into all partitions; get_with_timestamp.sql looks into one.
 --
 -- Parameters:
 --   forecast_uuid  uuid  the forecast

@@ -1,8 +1,8 @@
--- Return the total power of all sites for each start in a time window, or the total per DNO or GSP, ordered by start
--- and name. Sites without a DNO or GSP, and deleted sites, have the name NULL.
+-- Return the power of all sites per DNO or GSP for each start in a time window, ordered by start and name. Sites without
+-- a DNO or GSP, and deleted sites, have the name NULL. For the total of the sites, see sums_total_all_sites.sql.
 --
 -- Parameters:
---   by          text         total, dno or gsp
+--   by          text         dno or gsp
 --   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
 --   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
 -- Result: GenerationSum
@@ -14,7 +14,7 @@
 SELECT
     g.start_utc,
     sum(g.generation_power_kw) AS power_kw,
-    CASE :'by'::text WHEN 'total' THEN 'total' WHEN 'dno' THEN s.dno WHEN 'gsp' THEN s.gsp END AS name
+    CASE :'by'::text WHEN 'dno' THEN s.dno WHEN 'gsp' THEN s.gsp END AS name
 FROM generation AS g
 LEFT JOIN sites AS s ON s.site_uuid = g.site_uuid
 WHERE
