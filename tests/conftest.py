@@ -36,12 +36,6 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first, so that no worker is still at one of them when the others have ended."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
 def pytest_xdist_auto_num_workers() -> int:
     """One more worker than there are cores: many tests wait for a lock or a timeout."""
     return (os.cpu_count() or 1) + 1

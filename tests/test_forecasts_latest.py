@@ -12,6 +12,7 @@ import pandas as pd
 import psycopg
 import pytest
 from forecast_cases import HOUR, MINUTE, NOON, forecast_frame, stored, together
+from hostile import THOROUGH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -169,8 +170,7 @@ def oracle(examples: int) -> Any:
     )
 
 
-@pytest.mark.long
-@oracle(650)
+@oracle(650 if THOROUGH else 80)
 @given(cases=CASES, asked=ASKED)
 def test_latest_values_and_frame_are_what_the_users_query_gives(world, cases, asked):
     world.hold(cases)
@@ -186,8 +186,7 @@ def test_latest_values_and_frame_are_what_the_users_query_gives(world, cases, as
     assert rows_of(frame) == [row[:place] + row[place + 1 :] for row in expected.values()]
 
 
-@pytest.mark.long
-@oracle(350)
+@oracle(350 if THOROUGH else 45)
 @given(cases=CASES, asked=ASKED, of=st.sampled_from([None, [0], [1], [1, 0], []]))
 def test_latest_sums_are_the_sums_of_the_users_query(world, cases, asked, of):
     world.hold(cases)
