@@ -23,13 +23,15 @@ import pvsite_sql
 SECONDS = 60.0
 PATHS = [str(Path(__file__).parents[1]), str(Path(pvsite_sql.__file__).parents[1])]
 _MAIN = """
-import faulthandler, json, sys, traceback
+import faulthandler, json, signal, sys, traceback
 from importlib import import_module
 module, name, arguments = json.loads(sys.argv[1])
 faulthandler.enable()
 try:
     print(json.dumps(getattr(import_module(module), name)(*arguments)))
 except SystemExit:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a second one would cut short what this prints
     traceback.print_exc()  # Python does not say where it came from
     raise
 """
