@@ -109,7 +109,7 @@ series AS (
                         unnest(
                             d.slots[
                                 GREATEST(floor(p.first_s / d.seconds) + 1, 1)::integer
-                                : LEAST(ceil(p.past_s / d.seconds), cardinality(d.slots))::integer
+                                :(LEAST(ceil(p.past_s / d.seconds), cardinality(d.slots))::integer)
                             ]
                         ) AS slot
                     FROM (
@@ -166,9 +166,9 @@ CROSS JOIN
         FROM (
             SELECT
                 c.first_horizon,
-                unnest(c.power_kw[1 - LEAST(c.ahead, 0) : cardinality(m.slots) - c.ahead]) AS power_kw,
-                unnest(m.power_kw[1 + GREATEST(c.ahead, 0) : cardinality(c.power_kw) + c.ahead]) AS measured_kw,
-                unnest(m.slots[1 + GREATEST(c.ahead, 0) : cardinality(c.power_kw) + c.ahead]) AS slot
+                unnest(c.power_kw[(1 - LEAST(c.ahead, 0)):(cardinality(m.slots) - c.ahead)]) AS power_kw,
+                unnest(m.power_kw[(1 + GREATEST(c.ahead, 0)):(cardinality(c.power_kw) + c.ahead)]) AS measured_kw,
+                unnest(m.slots[(1 + GREATEST(c.ahead, 0)):(cardinality(c.power_kw) + c.ahead)]) AS slot
             FROM (
                 SELECT
                     f.power_kw,
