@@ -107,7 +107,7 @@ REST = """
         forecast_uuid, site_uuid, timestamp_utc, ml_model_uuid, forecast_version, created_utc, start_utc,
         resolution_minutes, power_kw
     )
-    SELECT %(forecast)s, %(site)s, '2024-06-01', ml_model_uuid, %(text)s, '2024-05-01', '2024-06-01', 30, '{1}'
+    SELECT %(forecast)s, %(site)s, '2024-06-01 12:00', ml_model_uuid, %(text)s, '2024-05-01', '2024-06-01', 30, '{1}'
     FROM ml_models WHERE name = %(text)s
 """
 
