@@ -130,7 +130,9 @@ def test_jit_is_true_or_false(dsn, jit):
 
 STANDING = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'standing'"
 ENDED = psycopg.errors.IdleInTransactionSessionTimeout
-ASK = "SELECT " + ", ".join(f"COALESCE(current_setting('{setting}', TRUE), '')" for setting in (*SETTINGS, "jit"))
+ASK = "SELECT " + ", ".join(
+    f"COALESCE(current_setting('{setting}', TRUE), '')" for setting in (*SETTINGS, "jit", "client_min_messages")
+)
 EVERY = CallLimits(statement_s=33, lock_s=3, idle_s=30)
 
 

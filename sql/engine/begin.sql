@@ -1,5 +1,6 @@
--- Set the timeouts and the actor of a transaction, and switch JIT compilation off. The settings end with the
--- transaction, so the next user of the connection does not inherit them.
+-- Set the timeouts and the actor of a transaction, and switch JIT compilation and notices off. The settings end with
+-- the transaction, so the next user of the connection does not inherit them. Notices: an exception of a Python signal
+-- handler is lost, or ends the program, if the handler runs while psycopg receives one.
 --
 -- Parameters:
 --   statement_timeout_ms  integer  0: no timeout; -1: keep the current setting
@@ -24,4 +25,7 @@ UNION ALL
 SELECT set_config('pvsite_sql.actor', :'actor'::text, TRUE) AS setting
 UNION ALL
 SELECT set_config('jit', 'off', TRUE) AS setting
-WHERE NOT :'jit'::boolean;
+WHERE NOT :'jit'::boolean
+UNION ALL
+SELECT set_config('client_min_messages', 'warning', TRUE) AS setting
+WHERE current_setting('client_min_messages') <> ALL('{warning,error}'::text[]);

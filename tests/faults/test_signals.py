@@ -25,6 +25,7 @@ import psycopg
 import pytest
 from commands import until
 from conftest import reading_frame
+from psycopg.conninfo import make_conninfo
 
 from pvsite_sql import Repository
 
@@ -337,3 +338,21 @@ def mixed_answers(dsn: str) -> int:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             wrong += repo.sites.get(site).site_uuid != site
     return wrong
+
+
+@pytest.mark.parametrize("level", ["debug1", "notice", "warning", "error"])
+def test_the_server_sends_no_notices(dsn, level):
+    """psycopg receives a notice in C code: what a handler raises there is lost, and SystemExit ends the program."""
+    received: list[str] = []
+
+    def configure(connection: psycopg.Connection) -> None:
+        connection.add_notice_handler(lambda notice: received.append(str(notice.message_primary)))
+
+    with repository(make_conninfo(dsn, options=f"-c client_min_messages={level}"), configure=configure) as repo:
+        calls = Calls(repo)
+        with repo.transaction() as tx:
+            for number in range(2):  # the second one finds the staging tables, which is a notice
+                tx.generation.insert(calls.readings.assign(power_kw=float(number)), on_conflict="update")
+        for name in (name for names in GROUPS.values() for name in names):
+            calls.call(name)
+    assert received == []
