@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import RLock
 from typing import Any, Protocol
 
@@ -231,9 +231,11 @@ class BorrowedConnection:
 
     def _withdrawn(self, block: _Block) -> bool:
         """Whether the block was never sent; then it never will be."""
-        with suppress(ValueError):
-            del self._unsent[self._unsent.index(block.enter) :]
-            return True
+        # not list.index(): its ValueError takes the place of what a signal handler raises meanwhile
+        for number, each in enumerate(self._unsent):
+            if each == block.enter:
+                del self._unsent[number:]
+                return True
         return False
 
     def _roll_back(self, block: _Block, error: BaseException) -> None:
