@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import psycopg
 
 from .engine import partitions
@@ -439,6 +438,8 @@ def _latest_filters(
 
 
 def _by_site(conn: QueryConnection, sites: list[UUID], name: str, **filters: Any) -> dict[UUID, list[ForecastValue]]:
+    import numpy as np
+
     block, tails = decode_with_tails(LATEST, "probabilistic_values", conn.copy_out(name, site_uuids=sites, **filters))
     probabilistic = [None if tail is None else _probabilistic(tail) for tail in tails]
     values = decoded_models(ForecastValue, LATEST, block, {"probabilistic_values": probabilistic})

@@ -226,12 +226,12 @@ from pvsite_sql.cli import main
 try:
     main()
 finally:
-    print(*{"pandas", "pyarrow", "matplotlib"} & set(sys.modules), file=sys.stderr)
+    print(*{"numpy", "pandas", "pyarrow", "matplotlib"} & set(sys.modules), file=sys.stderr)
 """
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["load", "--help"], ["migrate", "--dsn"], ["check", "--dsn"]])
-def test_what_does_not_need_pandas_does_not_import_it(arguments, dsn):
+def test_what_does_not_need_numpy_and_pandas_does_not_import_them(arguments, dsn):
     arguments += [dsn] if arguments[-1] == "--dsn" else []
     migrate.ensure_months_ahead(dsn)
     code, _, err = run(*arguments, command=[sys.executable, "-c", SLOW_IMPORTS])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Array", "uuid_objects", "uuid_of"]
 
-Array = npt.NDArray[Any]
+Array: TypeAlias = "npt.NDArray[Any]"
 
 
 def uuid_of(value: bytes) -> UUID:
@@ -20,6 +20,8 @@ def uuid_of(value: bytes) -> UUID:
 
 def uuid_objects(values: Array) -> Array:
     """Return an object array of UUIDs. Equal neighbours share one object."""
+    import numpy as np
+
     if not len(values):
         return np.empty(0, object)
     first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])

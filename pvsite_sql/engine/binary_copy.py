@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = [
     "Type",
@@ -44,7 +45,7 @@ _TRAILER = struct.pack("!h", -1)
 _CHUNK_ROWS = 16_384
 _NULL = struct.pack("!i", -1)
 _REAL_OID, _TEXT_OID = 700, 25
-_REAL_ELEMENT = np.dtype([("length", ">i4"), ("value", ">f4")])
+_REAL_ELEMENT = [("length", ">i4"), ("value", ">f4")]
 
 
 def encode(types: Mapping[str, Type], columns: Mapping[str, npt.NDArray[Any]]) -> Iterator[bytes]:
@@ -55,6 +56,8 @@ def encode(types: Mapping[str, Type], columns: Mapping[str, npt.NDArray[Any]]) -
         columns: an array of values for each field, all of the same length: uuid as `S16`, timestamptz as microseconds
             since 2000-01-01 UTC.
     """
+    import numpy as np
+
     record = _record(types)
     rows = len(next(iter(columns.values())))
     yield _HEADER
@@ -83,6 +86,8 @@ def encode_rows(rows: Iterable[Sequence[bytes | None]]) -> Iterator[bytes]:
 
 def real_array(values: npt.NDArray[np.float32]) -> bytes:
     """Encode a `real[]` with the dimensions of `values` and lower bounds of 1. NaN becomes NULL."""
+    import numpy as np
+
     null = np.isnan(values).ravel()
     elements = np.empty(values.size, _REAL_ELEMENT)
     elements["length"] = 4
@@ -110,6 +115,8 @@ def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memor
     Raises:
         InvalidInput: the stream is truncated, is not a binary COPY stream, or its rows do not have these types.
     """
+    import numpy as np
+
     data = _joined(chunks)
     start = _body(data)
     record = _record(types)
@@ -155,6 +162,8 @@ def decode_with_tails(
     Raises:
         InvalidInput: see `decode`.
     """
+    import numpy as np
+
     data = _joined(chunks)
     offset = _body(data)
     all_types: dict[str, Type] = {**types, tail: "null"}
@@ -197,6 +206,8 @@ def _body(data: bytearray) -> int:
 
 
 def _record(types: Mapping[str, Type]) -> np.dtype[Any]:
+    import numpy as np
+
     fields = [(" fields", ">i2")]
     for name, type_ in types.items():
         fields += [(f" {name}", ">i4"), (name, _WIRE[type_])]

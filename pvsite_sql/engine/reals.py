@@ -5,8 +5,11 @@ PostgreSQL prints the fewest digits that identify a value among all `real` value
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 __all__ = ["short_real", "short_reals"]
 
@@ -18,6 +21,8 @@ _MANTISSA = 0x7FFFFF
 
 def short_real(value: float) -> float:
     """Return the float that PostgreSQL prints for one `real`."""
+    import numpy as np
+
     if abs(value) < _NO_TIE:
         return float(str(np.float32(value)))
     return float(_printed(np.array([value], np.float32))[0])
@@ -25,6 +30,8 @@ def short_real(value: float) -> float:
 
 def short_reals(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Return `short_real` of each value, without a loop over most of them."""
+    import numpy as np
+
     exact = values.astype(float)
     short = exact.copy()
     size = np.abs(exact)
@@ -46,6 +53,8 @@ def short_reals(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
 
 def _printed(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Convert any values, by way of their text."""
+    import numpy as np
+
     exact = values.astype(float)
     printed = values.astype("U").astype(float)
     with np.errstate(all="ignore"):  # np.spacing warns for the largest, smallest and infinite values

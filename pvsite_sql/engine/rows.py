@@ -10,7 +10,6 @@ from functools import cache
 from itertools import repeat
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, TypeAdapter
 
 from .arrays import Array, uuid_objects
@@ -84,7 +83,8 @@ def _objects(type_: Type, values: Array) -> list[Any]:
     if type_ == "uuid":
         objects: list[Any] = uuid_objects(values).tolist()
     elif type_ == "timestamptz":
-        import pandas as pd  # noqa: PLC0415  slow to import, and most calls never need it
+        import numpy as np
+        import pandas as pd
 
         codes, uniques = pd.factorize(values.astype("=i8"))
         objects = np.array([datetime_of(us) for us in uniques.tolist()], object)[codes].tolist()
