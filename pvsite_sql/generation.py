@@ -9,8 +9,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 
-import numpy as np
-
 from .engine import partitions
 from .engine.binary_copy import Type, decode_in_blocks, encode
 from .engine.inputs import as_integer, as_uuids, window
@@ -32,7 +30,7 @@ GenerationOnConflict = Literal["ignore", "update", "error"]
 
 _STAGED: dict[str, Type] = {**READINGS, "position": "bigint"}
 _PROBED_SITES = 64  # repeated rows mostly concern all sites; looking up thousands of sites takes longer than the COPY
-_BLOCK_ROWS = 16_384  # decoded together, while the next rows arrive
+_BLOCK_ROWS = 4_096  # decoded together, while the next rows arrive
 _KEEP = {"ignore": "first", "update": "last", "error": "none"}
 
 
@@ -352,6 +350,8 @@ class _Writer:
         return True
 
     def _stage(self, part: Readings) -> None:
+        import numpy as np
+
         if not self._staged:
             self._conn.run("generation/insert_staging")
         position = np.arange(self._staged, self._staged + len(part))
