@@ -21,6 +21,8 @@ from pvsite_sql import cli
 PACKAGES = Path(pvsite_sql.__file__).resolve().parents[1]
 SCRIPT = shutil.which("pvsite-sql", path=Path(sys.executable).parent)
 COMMAND = [SCRIPT] if SCRIPT else [sys.executable, "-m", "pvsite_sql.cli"]  # a bare checkout has no script
+# tox -e faults asks for all rounds and examples of the longest tests; tox for a part of them
+THOROUGH = bool(os.environ.get("PVSITE_SQL_THOROUGH"))
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 

@@ -40,10 +40,6 @@ HOSTILE_TEXTS = [
 ]
 
 
-# tox -e faults asks for all examples of the longest tests; tox for an eighth of them
-THOROUGH = bool(os.environ.get("PVSITE_SQL_THOROUGH"))
-
-
 def examples(number: int) -> settings:
     """So many examples, the same ones each time; PVSITE_SQL_EXAMPLES asks for another number, at random."""
     asked = os.environ.get("PVSITE_SQL_EXAMPLES")

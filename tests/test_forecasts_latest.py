@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import psycopg
 import pytest
+from commands import THOROUGH
 from forecast_cases import HOUR, MINUTE, NOON, forecast_frame, stored, together
-from hostile import THOROUGH
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

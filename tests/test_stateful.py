@@ -11,7 +11,8 @@ from uuid import UUID
 import pandas as pd
 import psycopg
 import pytest
-from hostile import THOROUGH, examples
+from commands import THOROUGH
+from hostile import examples
 from hypothesis import seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
