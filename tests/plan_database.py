@@ -137,6 +137,7 @@ def fill(connect: Callable[[], psycopg.Connection]) -> None:
     def finish(tables: str) -> None:
         with connect() as connection:
             connection.autocommit = True
+            connection.execute("SET default_statistics_target = 25")  # a quarter of the time
             connection.execute(f"VACUUM (ANALYZE) {tables}")
 
     with ThreadPoolExecutor(2) as both:
