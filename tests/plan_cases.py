@@ -243,7 +243,6 @@ CASES: dict[str, list[Case]] = {
     **{f"adopt/{table}_insert": [adopted(table)] for table in ADOPTED_KEYS},
     "adopt/site_history_prepare": [case(staged=ARRIVED_CHANGES)],
     "adopt/sites_insert": [adopted("sites"), adopted("sites", new=True)],
-    "adopt/sites_advance_ml_id": [adopted("sites")],
     "adopt/documents_compare": [adopted(table, kind=table) for table in ADOPTED_KEYS],
     "adopt/documents_keep_ids": [adopted("users", kind="users")],
     "adopt/documents_unsupported": [arrived("sites")],
