@@ -330,8 +330,8 @@ class Sites:
         uuid = as_uuid(site_uuid, "site_uuid")
         parameters: dict[str, object] = {
             "site_uuid": uuid,
-            "name": as_text(name, "name"),
-            "version": as_optional_text(version, "version"),
+            "model_name": as_text(name, "name"),
+            "model_version": as_optional_text(version, "version"),
             "newest": version is None,
         }
 

@@ -75,16 +75,19 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     near CONSTANT integer := 10000;
     counter CONSTANT regclass := pg_catalog.pg_get_serial_sequence('sites', 'ml_id');
-    counted CONSTANT bigint := COALESCE(pg_catalog.pg_sequence_last_value(counter), 0);
+    counted bigint;
 BEGIN
     IF NEW.ml_id IS NULL THEN
         LOOP
             NEW.ml_id := pg_catalog.nextval(counter);
             EXIT WHEN NOT EXISTS (SELECT FROM sites AS s WHERE s.ml_id = NEW.ml_id);
         END LOOP;
-    ELSIF NEW.ml_id > counted AND NEW.ml_id <= counted + near THEN
-        -- setval() could set the sequence back, if other sessions count meanwhile
-        PERFORM pg_catalog.nextval(counter) FROM pg_catalog.generate_series(counted + 1, NEW.ml_id);
+    ELSIF TG_OP = 'INSERT' OR NEW.ml_id <> OLD.ml_id THEN
+        EXECUTE pg_catalog.format('SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM %s', counter) INTO counted;
+        IF NEW.ml_id > counted AND NEW.ml_id <= counted + near THEN
+            -- setval() could set the sequence back, if other sessions count meanwhile
+            PERFORM pg_catalog.nextval(counter) FROM pg_catalog.generate_series(counted + 1, NEW.ml_id);
+        END IF;
     END IF;
     RETURN NEW;
 END

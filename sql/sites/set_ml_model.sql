@@ -2,10 +2,10 @@
 -- created_utc, the one with the greatest uuid counts as the newest.
 --
 -- Parameters:
---   site_uuid  uuid     the site
---   name       text     the name of the model
---   version    text     the version; empty for the model without a version
---   newest     boolean  whether to take the version that was created last, whatever `version` is
+--   site_uuid      uuid     the site
+--   model_name     text     the name of the model
+--   model_version  text     the version; empty for the model without a version
+--   newest         boolean  whether to take the version that was created last, whatever `model_version` is
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid
@@ -29,15 +29,15 @@
 --   ml_model_uuid         uuid
 --   metadata              jsonb
 -- Index: sites_pkey, ml_models_name_version_key, site_history_pkey
--- Touches: ml_models + 1
+-- Touches: versions + 1
 UPDATE sites AS s
 SET ml_model_uuid = m.ml_model_uuid
 FROM (
     SELECT v.ml_model_uuid
     FROM ml_models AS v
     WHERE
-        v.name = :'name'::text
-        AND (:'newest'::boolean OR v.version = :'version'::text)
+        v.name = :'model_name'::text
+        AND (:'newest'::boolean OR v.version = :'model_version'::text)
     ORDER BY v.created_utc DESC, v.ml_model_uuid DESC
     LIMIT 1
 ) AS m
