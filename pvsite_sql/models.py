@@ -62,7 +62,13 @@ class User(_Row):
 
 
 class Site(_Row):
-    """A site. None means unknown. Angles are in degrees, capacities in kW."""
+    """A site. None means unknown. Angles are in degrees, capacities in kW.
+
+    Attributes:
+        ml_id: the number that machine learning knows the site by.
+        ml_model_uuid: the model that the site uses; None for any model.
+        metadata: more about the site, for the programs that use it.
+    """
 
     site_uuid: UUID
     client_uuid: UUID | None
@@ -83,6 +89,11 @@ class Site(_Row):
     module_capacity_kw: float | None
     ml_id: int
     created_utc: AwareDatetime
+    ml_model_uuid: UUID | None
+    metadata: dict[str, Any]
+
+    def __hash__(self) -> int:
+        return hash(self.site_uuid)
 
 
 class SiteChange(_Row):

@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Annotated, Literal, Unpack, get_args
+from typing import Annotated, Any, Literal, TypeVar, Unpack, get_args
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from .engine.inputs import as_filter, as_integer, as_text, as_utc, as_uuid, as_uuids
-from .engine.lookups import find_site, find_user
+from .engine.inputs import (
+    as_filter,
+    as_integer,
+    as_json_object,
+    as_name,
+    as_optional_text,
+    as_text,
+    as_utc,
+    as_uuid,
+    as_uuids,
+)
+from .engine.lookups import find_client, find_site, find_user
 from .engine.session import QueryConnection, Session
-from .errors import InvalidInput, MissingReference, NotFound
+from .errors import Duplicate, InvalidInput, MissingReference, NotFound
 from .models import LatitudeLongitudeLimits, Site, SiteChange
 
-__all__ = ["AssetType", "SiteFields", "Sites"]
+__all__ = ["AssetType", "SiteFields", "SiteProperties", "Sites"]
 
 AssetType = Literal["pv", "wind"]
 _Text = Annotated[str, Field(strict=True)]  # strict: no bytes
 _Integer = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+_MlId = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-@with_config(ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=False))
-class SiteFields(TypedDict, total=False):
-    """The fields of `create` and `update`: columns of `sites`. Angles are in degrees, capacities in kW."""
+_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=False)
+_MAX_COUNTS = 100
 
-    client_uuid: UUID | None
+
+@with_config(_CONFIG)
+class SiteProperties(TypedDict, total=False):
+    """The fields of a new site in `get_or_create`, which has `client_site_name`, `client_name` and `country` itself."""
+
     client_site_id: _Integer | None
-    client_site_name: _Text | None
-    country: _Text
     region: _Text | None
     dno: _Text | None
     gsp: _Text | None
@@ -45,9 +57,22 @@ class SiteFields(TypedDict, total=False):
     capacity_kw: float | None
     inverter_capacity_kw: float | None
     module_capacity_kw: float | None
+    ml_id: _MlId | None
+    ml_model_uuid: UUID | None
+    metadata: dict[_Text, Any]
+
+
+@with_config(_CONFIG)
+class SiteFields(SiteProperties, total=False):
+    """The fields of `create` and `update`: columns of `sites`. Angles are in degrees, capacities in kW."""
+
+    client_uuid: UUID | None
+    client_site_name: _Text | None
+    country: _Text
 
 
 _FIELDS = TypeAdapter(SiteFields)
+Result = TypeVar("Result")
 
 
 class Sites:
@@ -59,14 +84,69 @@ class Sites:
     def create(self, **fields: Unpack[SiteFields]) -> Site:
         """Create a site. Fields that are not given are unknown (None), except for these defaults.
 
-        `country` is "uk", `asset_type` is "pv", `active` is True, and `inverter_capacity_kw` equals `capacity_kw`.
+        `country` is "uk", `asset_type` is "pv", `active` is True, `metadata` is empty, and `inverter_capacity_kw`
+        equals `capacity_kw`. Without an `ml_id`, or with None, the database counts one that no site has. You can give
+        one from 0 on. `ml_model_uuid` is the model that the site uses; None means any model.
 
         Raises:
-            InvalidInput: a field does not exist, or a value has the wrong type.
+            InvalidInput: a field does not exist, a value has the wrong type, or `metadata` cannot be stored as JSON.
             NotFound: the client does not exist.
+            Duplicate: another site has this `ml_id`.
+            MissingReference: the model does not exist.
             CheckFailed: a value is out of range, such as a negative capacity.
         """
         return self._write("sites/create", fields)
+
+    def get_or_create(
+        self,
+        *,
+        client_site_name: str,
+        client_name: str | None = None,
+        country: str | None = None,
+        **fields: Unpack[SiteProperties],
+    ) -> Site:
+        """Return the site with this client_site_name, the oldest one if there are several. Create it if necessary.
+
+        Concurrent calls return the same site. An existing site is only read and never changed, so that the call also
+        works on a hot standby. A concurrent `create` of a site with this name is not held up.
+
+        Args:
+            client_site_name: the client's name for the site; must not be empty.
+            client_name: look only among the sites of this client, who also gets a new site. None: look among all sites;
+                a new site has no client.
+            country: look only among the sites in this country, where a new site is too. None: look in all countries; a
+                new site is in "uk".
+            **fields: the other fields of a new site, see `create`. An existing site keeps its own.
+
+        Raises:
+            InvalidInput: an argument is invalid, see `create`, even if the site exists.
+            NotFound: the client does not exist.
+            Duplicate: another site has the `ml_id` for the new site.
+            MissingReference: the model for the new site does not exist.
+            CheckFailed: a value for the new site is out of range.
+        """
+        key = {
+            "client_site_name": as_name(client_site_name, "client_site_name"),
+            "client_name": as_filter(client_name, "client_name"),
+            "country": as_filter(country, "country"),
+        }
+        if "client_uuid" in fields:
+            raise InvalidInput("give the name of the client as client_name instead", column="client_uuid")
+        new = _checked(fields)
+        new["client_site_name"] = client_site_name
+        if country is not None:
+            new["country"] = country
+
+        def work(conn: QueryConnection) -> Site:
+            existing = conn.row(Site, "sites/get_or_create_existing", **key)
+            if existing is None:
+                if client_name is not None:
+                    new["client_uuid"] = find_client(conn, client_name).client_uuid
+                conn.records("sites/get_or_create_lock", client_site_name=client_site_name)
+                existing = conn.row(Site, "sites/get_or_create_existing", **key)
+            return existing or conn.one(Site, "sites/create", fields=_json(new))
+
+        return self._counting(work, new)
 
     def get(self, site_uuid: UUID | str) -> Site:
         """Return the site with this UUID.
@@ -221,12 +301,48 @@ class Sites:
     def update(self, site_uuid: UUID | str, **changes: Unpack[SiteFields]) -> Site:
         """Change the given fields of a site and return the site. None clears a field.
 
+        With `ml_model_uuid=None` the site uses any model. With `ml_id=None` the database counts a new one. `metadata`
+        replaces the whole object.
+
         Raises:
-            InvalidInput: a field does not exist, or a value has the wrong type.
+            InvalidInput: a field does not exist, a value has the wrong type, or `metadata` cannot be stored as JSON.
             NotFound: the site or the client does not exist.
+            Duplicate: another site has this `ml_id`.
+            MissingReference: the model does not exist.
             CheckFailed: a value is out of range, such as a negative capacity.
         """
         return self._write("sites/update", changes, as_uuid(site_uuid, "site_uuid"))
+
+    def set_ml_model(self, site_uuid: UUID | str, name: str, version: str | None = None) -> Site:
+        """Set the model that a site uses, by name, and return the site.
+
+        `update(site_uuid, ml_model_uuid=None)` sets it back to any model.
+
+        Args:
+            site_uuid: the site.
+            name: the name of the model.
+            version: the version of the model; an empty string is the model without a version. None: the version that
+                was created last.
+
+        Raises:
+            NotFound: the site or the model does not exist.
+        """
+        uuid = as_uuid(site_uuid, "site_uuid")
+        parameters: dict[str, object] = {
+            "site_uuid": uuid,
+            "model_name": as_text(name, "name"),
+            "model_version": as_optional_text(version, "version"),
+            "newest": version is None,
+        }
+
+        def work(conn: QueryConnection) -> Site:
+            site = conn.row(Site, "sites/set_ml_model", **parameters)
+            if site is None:
+                find_site(conn, uuid)
+                raise NotFound(f"no model {name!r}" + ("" if version is None else f" with version {version!r}"))
+            return site
+
+        return self._session.run("write", work)
 
     def delete(self, site_uuid: UUID | str, *, delete_generation: bool = False) -> None:
         """Delete a site, its forecasts, its inverters and its site group memberships.
@@ -251,19 +367,31 @@ class Sites:
         self._session.run("bulk", work)
 
     def _write(self, name: str, fields: SiteFields, site_uuid: UUID | None = None) -> Site:
-        parameters: dict[str, object] = {"fields": _json(fields)}
+        parameters: dict[str, object] = {"fields": _json(_checked(fields))}
         if site_uuid is not None:
             parameters["site_uuid"] = site_uuid
-        try:
-            site = self._session.run("write", lambda conn: conn.row(Site, name, **parameters))
-        except MissingReference as error:
-            raise NotFound(f"no client {fields.get('client_uuid')}") from error
+        site = self._counting(lambda conn: conn.row(Site, name, **parameters), fields)
         if site is None:
             raise NotFound(f"no site {site_uuid}")
         return site
 
+    def _counting(self, work: Callable[[QueryConnection], Result], fields: SiteFields) -> Result:
+        """Write fields, again if a concurrent transaction gave another site the ml_id that was counted here."""
+        for attempt in range(1, _MAX_COUNTS + 1):
+            try:
+                return self._session.run("write", work)
+            except MissingReference as error:
+                if error.constraint_name != "sites_client_uuid_fkey":
+                    raise
+                raise NotFound(f"no client {fields.get('client_uuid')}") from error
+            except Duplicate as error:
+                is_counted = error.constraint_name == "sites_ml_id_key" and fields.get("ml_id") is None
+                if not is_counted or attempt == _MAX_COUNTS:
+                    raise
+        raise AssertionError  # the last attempt returns or raises
 
-def _json(fields: SiteFields) -> str:
+
+def _checked(fields: SiteProperties) -> SiteFields:
     try:
         checked = _FIELDS.validate_python(fields)
     except ValidationError as error:
@@ -277,4 +405,10 @@ def _json(fields: SiteFields) -> str:
     for name, value in checked.items():
         if isinstance(value, str):
             as_text(value, name)
-    return _FIELDS.dump_json(checked).decode()
+        elif isinstance(value, dict):
+            as_json_object(value, name)
+    return checked
+
+
+def _json(fields: SiteFields) -> str:
+    return _FIELDS.dump_json(fields).decode()

@@ -243,7 +243,6 @@ CASES: dict[str, list[Case]] = {
     **{f"adopt/{table}_insert": [adopted(table)] for table in ADOPTED_KEYS},
     "adopt/site_history_prepare": [case(staged=ARRIVED_CHANGES)],
     "adopt/sites_insert": [adopted("sites"), adopted("sites", new=True)],
-    "adopt/sites_advance_ml_id": [adopted("sites")],
     "adopt/documents_compare": [adopted(table, kind=table) for table in ADOPTED_KEYS],
     "adopt/documents_keep_ids": [adopted("users", kind="users")],
     "adopt/documents_unsupported": [arrived("sites")],
@@ -471,6 +470,12 @@ CASES: dict[str, list[Case]] = {
         case(site_uuid=site(4), at_utc="2024-06-12T00:00Z"),
         case(site_uuid=site(4), at_utc="2020-01-01T00:00Z"),
     ],
+    "sites/get_or_create_existing": [
+        case(client_site_name="roof 13", client_name="client 14", country="uk"),
+        case(client_site_name="roof 13", client_name="", country=""),
+        case(client_site_name="nothing", client_name="client 14", country=""),
+    ],
+    "sites/get_or_create_lock": [case(client_site_name="roof 13")],
     "sites/history": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
     "sites/list": [case(**ANY_SITE), case(country="uk", asset_type="wind", active="true", client_name="client 51")],
     "sites/list_by_uuid": [
@@ -481,7 +486,16 @@ CASES: dict[str, list[Case]] = {
     "sites/list_for_user_within": [
         case(email="user7@example.com", latitude_min="50", latitude_max="54", longitude_min="-6", longitude_max="0"),
     ],
-    "sites/update": [case(site_uuid=site(4), fields='{"tilt": 30, "dno": null}'), case(site_uuid=NO_SITE, fields="{}")],
+    "sites/set_ml_model": [
+        case(site_uuid=site(4), model_name="model 7", model_version="1.3", newest="false"),
+        case(site_uuid=site(4), model_name="model 7", model_version="", newest="true"),
+        case(site_uuid=site(4), model_name="nothing", model_version="", newest="true"),
+    ],
+    "sites/update": [
+        case(site_uuid=site(4), fields='{"tilt": 30, "dno": null}'),
+        case(site_uuid=site(4), fields='{"ml_id": null, "metadata": {"a": 1}}'),
+        case(site_uuid=NO_SITE, fields="{}"),
+    ],
     "sites/visible": [
         case(email="user7@example.com", site_uuids=FEW),
         case(email="user7@example.com", site_uuids=ALL[:200]),

@@ -544,6 +544,7 @@ def test_sites_are_kept_whatever_is_odd_about_them(old, target, tmp_path):
             assert {sites[twin].ml_id, sites[far].ml_id} == {101, 102}
             assert {sites[far].latitude, sites[far].longitude, sites[far].tilt, sites[far].capacity_kw} == {None}
             assert (sites[region].country, sites[region].active) == ("uk", True)
+            assert (sites[region].metadata, sites[region].ml_model_uuid) == ({"name": "north"}, MODEL)
     notes = {UUID(json.loads(each["document"])["location_uuid"]): each["note"] for each in rows(tmp_path, "sites")}
     assert notes[twin] == "another site has its ml_id: a new one is used"
     assert notes[far] == (
@@ -552,9 +553,7 @@ def test_sites_are_kept_whatever_is_odd_about_them(old, target, tmp_path):
         "another site has its ml_id: a new one is used"
     )
     assert notes[region] == (
-        "country is NULL: stored as uk; active is NULL: stored as true; "
-        "location_type region: stored as a site; location_metadata is not supported; "
-        "ml_model_uuid is not supported"
+        "country is NULL: stored as uk; active is NULL: stored as true; location_type region: stored as a site"
     )
     assert "location_locations: 1 rejected: sites cannot contain other sites" in out
     assert [each["outcome"] for each in rows(tmp_path, "location_locations")] == ["rejected"]

@@ -247,6 +247,15 @@ TAKES_TEXT: dict[str, tuple[str, Callable[[Repository, Any], object]]] = {
         for name in ("client_site_name", "country", "region", "dno", "gsp", "asset_type")
     },
     "sites.update": ("gsp", lambda repo, text: repo.sites.update(SITE, gsp=text)),
+    **{
+        f"sites.get_or_create {name}": (
+            name,
+            lambda repo, text, name=name: repo.sites.get_or_create(**{"client_site_name": "new", name: text}),
+        )
+        for name in ("client_site_name", "client_name", "country", "gsp")
+    },
+    "sites.set_ml_model": ("name", lambda repo, text: repo.sites.set_ml_model(SITE, text)),
+    "sites.set_ml_model version": ("version", lambda repo, text: repo.sites.set_ml_model(SITE, "known", text)),
     "sites.get_by_client_site_name": ("name", lambda repo, text: repo.sites.get_by_client_site_name(text)),
     **{
         f"sites.get_by_client_site_id {name}": (

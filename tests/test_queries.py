@@ -46,6 +46,7 @@ PYTHON = {
 }
 SHAPED = {
     ("Forecast", "probabilistic_kw"): list[list[float | None]],
+    ("Site", "metadata"): dict[str, Any],
     ("SiteChange", "old_row"): dict[str, Any],
     ("SiteChange", "new_row"): dict[str, Any],
 }

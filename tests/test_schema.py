@@ -101,6 +101,7 @@ def test_functions_with_their_owners_rights_have_a_fixed_search_path(postgresql)
         "ensure_month_partitions",
         "ml_models_exist",
         "sites_exist",
+        "sites_ml_id",
         "write_site_history",
     }
     for name, config in settings:

@@ -43,6 +43,7 @@ FIELDS: dict[str, Any] = {
     "capacity_kw": 4.2,
     "inverter_capacity_kw": 4.0,
     "module_capacity_kw": 4.5,
+    "metadata": {"roof": ["flat"]},
 }
 OTHER_FIELDS: dict[str, Any] = {
     "client_site_id": 18,
@@ -60,6 +61,7 @@ OTHER_FIELDS: dict[str, Any] = {
     "capacity_kw": 3.2,
     "inverter_capacity_kw": 3.0,
     "module_capacity_kw": 3.5,
+    "metadata": {},
 }
 OUT_OF_RANGE = [
     ("orientation", -0.5),
@@ -89,7 +91,6 @@ INVALID = [
     ("latitude", "north"),
     ("longitude", float("nan")),
     ("capacity_kw", float("inf")),
-    ("ml_id", 1),
     ("site_group", "north"),
 ]
 
@@ -106,8 +107,8 @@ def ways(repo: Repository, site: Site) -> Ways:
 
 def test_create_leaves_what_is_not_given_unknown(repo: Repository) -> None:
     site = repo.sites.create()
-    known = {"country": "uk", "asset_type": "pv", "active": True}
-    unknown = dict.fromkeys(["client_uuid", *FIELDS])
+    known = {"country": "uk", "asset_type": "pv", "active": True, "metadata": {}}
+    unknown = dict.fromkeys(["client_uuid", "ml_model_uuid", *FIELDS])
     assert site.model_dump(exclude={"site_uuid", "ml_id", "created_utc"}) == unknown | known
     assert repo.sites.get(site.site_uuid) == site
 
@@ -445,7 +446,9 @@ def test_update_changes_what_is_given_and_leaves_the_rest(repo: Repository, fiel
     assert repo.sites.get(other.site_uuid) == other
 
 
-@pytest.mark.parametrize("field", ["client_uuid", *sorted(FIELDS.keys() - {"country", "asset_type", "active"})])
+@pytest.mark.parametrize(
+    "field", ["client_uuid", *sorted(FIELDS.keys() - {"country", "asset_type", "active", "metadata"})]
+)
 def test_update_with_none_makes_a_field_unknown(repo: Repository, field: str) -> None:
     known = repo.sites.create(client_uuid=repo.clients.get_or_create("Sun").client_uuid, **FIELDS)
     wanted = known.model_copy(update={field: None})

@@ -61,7 +61,7 @@ class _SmallTable:
     has_natural_key: bool = False
 
 
-_BEFORE_SITES = (
+_SMALL_TABLES = (  # each after those that it refers to
     _SmallTable(
         "clients",
         {"clients": "adopt/source_clients"},
@@ -79,14 +79,19 @@ _BEFORE_SITES = (
     _SmallTable(
         "users", {"users": "adopt/source_users"}, "adopt/users_prepare", "adopt/users_insert", has_natural_key=True
     ),
-)
-_SITES = _SmallTable(
-    "sites",
-    {"sites": "adopt/source_sites", "locations": "adopt/source_locations"},
-    "adopt/sites_prepare",
-    "adopt/sites_insert",
-)
-_AFTER_SITES = (
+    _SmallTable(
+        "ml_models",
+        {"ml_model": "adopt/source_ml_model"},
+        "adopt/ml_models_prepare",
+        "adopt/ml_models_insert",
+        has_natural_key=True,
+    ),
+    _SmallTable(
+        "sites",
+        {"sites": "adopt/source_sites", "locations": "adopt/source_locations"},
+        "adopt/sites_prepare",
+        "adopt/sites_insert",
+    ),
     _SmallTable(
         "site_group_sites",
         {
@@ -105,13 +110,6 @@ _AFTER_SITES = (
         {"api_request": "adopt/source_api_request"},
         "adopt/api_request_prepare",
         "adopt/api_request_insert",
-    ),
-    _SmallTable(
-        "ml_models",
-        {"ml_model": "adopt/source_ml_model"},
-        "adopt/ml_models_prepare",
-        "adopt/ml_models_insert",
-        has_natural_key=True,
     ),
     _SmallTable(
         "location_locations", {"location_locations": "adopt/source_location_locations"}, "adopt/documents_unsupported"
@@ -176,7 +174,7 @@ class _Adoption:
         tables, ignored = self._inspect_source()
         report = Report(ignored=ignored)
         self._target.run("adopt/documents_ids")
-        for small_table in (*_BEFORE_SITES, _SITES, *_AFTER_SITES):
+        for small_table in _SMALL_TABLES:
             self._rejects.remove(small_table.kind)
             for name, source in small_table.sources.items():
                 if name in tables:
@@ -219,8 +217,6 @@ class _Adoption:
             table.source_rows = target.copy_in("adopt/documents_stage", self._source.copy_out(source))
             target.run(small_table.prepare)
             if small_table.insert is not None:
-                if small_table is _SITES:
-                    target.records("adopt/sites_advance_ml_id")
                 table.inserted = target.run(small_table.insert)
                 target.run("adopt/documents_compare", kind=small_table.kind)
             if small_table.has_natural_key:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from ..errors import InvalidInput
 __all__ = [
     "as_filter",
     "as_integer",
+    "as_json_object",
     "as_name",
     "as_optional_text",
     "as_text",
@@ -24,6 +26,9 @@ __all__ = [
     "as_uuids",
     "window",
 ]
+
+_MAX_LEVELS = 100  # of a JSON object
+_JSON_INTEGERS = 10**1000  # Python converts at most 4,300 digits from text
 
 
 def as_uuid(value: UUID | str, name: str) -> UUID:
@@ -105,6 +110,50 @@ def as_integer(value: int, name: str) -> int:
     if number is None or not -(2**31) <= number < 2**31:
         raise InvalidInput(f"must be an integer from {-(2**31)} to {2**31 - 1}, got {value!r}", column=name)
     return number
+
+
+def as_json_object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return an object that PostgreSQL can store as jsonb and that reads back as it was given.
+
+    Raises:
+        InvalidInput: `value` is not a dict with strings as keys, has a value that JSON does not have (such as a
+            datetime, NaN or a set), a string that PostgreSQL cannot store, or more than 100 levels.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"must be a dict, got {value!r}", column=name)
+    _check_json(value, name, "", _MAX_LEVELS)
+    return dict(value)
+
+
+def _check_json(value: object, name: str, place: str, levels: int) -> None:
+    if levels < 0:
+        raise InvalidInput(f"has more than {_MAX_LEVELS} levels", column=name)
+    if isinstance(value, str):
+        _check_json_text(value, name, place)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidInput(f"{place or 'the object'} has a key that is not a string: {key!r}", column=name)
+            _check_json_text(key, name, f"a key of {place}" if place else "a key")
+            _check_json(item, name, f"{place}[{key!r}]", levels - 1)
+    elif isinstance(value, (list, tuple)):
+        for position, item in enumerate(value):
+            _check_json(item, name, f"{place}[{position}]", levels - 1)
+    elif isinstance(value, int):
+        if abs(value) >= _JSON_INTEGERS:
+            raise InvalidInput(f"{place} must have at most 1,000 digits", column=name)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidInput(f"{place} must be finite, got {value!r}", column=name)
+    elif value is not None:
+        raise InvalidInput(f"{place} is not a JSON value: {value!r}", column=name)
+
+
+def _check_json_text(value: str, name: str, place: str) -> None:
+    try:
+        as_text(value, name)
+    except InvalidInput as error:
+        raise error.replace(reason=f"{place} {error.reason}") from None
 
 
 @cache

@@ -7,16 +7,28 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from ..errors import MissingReference, NotFound
-from ..models import Site, SiteGroup, User
+from ..models import Client, Site, SiteGroup, User
 from .inputs import as_text
 from .session import QueryConnection
 
-__all__ = ["all_sites", "find_site", "find_site_group", "find_user", "not_found_if_deleted"]
+__all__ = ["all_sites", "find_client", "find_site", "find_site_group", "find_user", "not_found_if_deleted"]
 
 
 def all_sites(conn: QueryConnection) -> list[UUID]:
     """Return the UUIDs of all sites, in ascending order."""
     return conn.values("engine/all_sites")
+
+
+def find_client(conn: QueryConnection, name: str) -> Client:
+    """Return the client with this name.
+
+    Raises:
+        NotFound: it does not exist.
+    """
+    client = conn.row(Client, "clients/get", client_name=as_text(name, "client_name"))
+    if client is None:
+        raise NotFound(f"no client {name!r}")
+    return client
 
 
 def find_site(conn: QueryConnection, site_uuid: UUID) -> Site:

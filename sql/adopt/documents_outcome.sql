@@ -1,4 +1,5 @@
--- Count the rows of a small table by outcome. A row is `stored` if the stored row has all values of the target row.
+-- Count the rows of a small table by outcome. A row is `stored` if the stored row has all values of the target row, and
+-- the same metadata.
 --
 -- Parameters: none
 -- Result: row
@@ -12,7 +13,7 @@
 SELECT
     CASE
         WHEN r.reason IS NOT NULL THEN 'rejected'
-        WHEN r.stored @> r.target THEN 'stored'
+        WHEN r.stored @> r.target AND COALESCE(r.stored -> 'metadata' = r.target -> 'metadata', TRUE) THEN 'stored'
         ELSE 'conflict'
     END AS outcome,
     r.reason,

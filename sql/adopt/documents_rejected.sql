@@ -13,7 +13,7 @@
 SELECT
     CASE
         WHEN r.reason IS NOT NULL THEN 'rejected'
-        WHEN r.stored @> r.target THEN 'stored'
+        WHEN r.stored @> r.target AND COALESCE(r.stored -> 'metadata' = r.target -> 'metadata', TRUE) THEN 'stored'
         ELSE 'conflict'
     END AS outcome,
     r.reason,
@@ -21,4 +21,8 @@ SELECT
     r.document::text AS document,
     r.stored::text AS stored
 FROM pg_temp.adopt_rows AS r
-WHERE r.reason IS NOT NULL OR r.note IS NOT NULL OR (r.stored @> r.target) IS NOT TRUE;
+WHERE
+    r.reason IS NOT NULL
+    OR r.note IS NOT NULL
+    OR (r.stored @> r.target) IS NOT TRUE
+    OR r.stored -> 'metadata' <> r.target -> 'metadata';

@@ -1,6 +1,6 @@
 -- Insert the changes of sites that are not stored yet. The database user of a change is unknown; `(pvsite-datamodel)`
--- marks where it comes from. A change also counts as stored if only the client id differs, for example because the
--- source has deleted the client: the history cannot be corrected.
+-- marks where it comes from. A change also counts as stored if only the id of the client or of the model differs, for
+-- example because the source has deleted the client: the history cannot be corrected.
 --
 -- Parameters: none
 -- Result: none
@@ -35,7 +35,7 @@ WHERE
             h.site_uuid = s.site_uuid
             AND h.changed_utc = s.changed_utc
             AND h.operation = s.operation
-            AND h.new_row - 'client_uuid' IS NOT DISTINCT FROM s.new_row - 'client_uuid'
+            AND h.new_row - '{client_uuid,ml_model_uuid}'::text[] IS NOT DISTINCT FROM s.new_row - '{client_uuid,ml_model_uuid}'::text[]
     )
 -- the order of change_id
 ORDER BY s.changed_utc, (r.document ->> 'number')::bigint;

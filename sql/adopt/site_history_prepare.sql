@@ -71,7 +71,8 @@ FROM (
                                     )
                                     THEN (e.value < '-1e308' OR e.value > '1e308') AND e.value #>> '{}' !~ '^(NaN|-?Infinity)$'
                                 WHEN e.key = 'active' THEN jsonb_typeof(e.value) <> 'boolean'
-                                WHEN e.key = 'client_uuid' THEN e.value #>> '{}' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                                WHEN e.key IN ('client_uuid', 'ml_model_uuid')
+                                    THEN e.value #>> '{}' !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
                                 WHEN e.key = 'created_utc' THEN e.value #>> '{}' !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d'
                             END
                     )
@@ -98,20 +99,27 @@ FROM (
                     COALESCE(COALESCE(s.site_data, s.location_data) ->> 'created_utc', to_jsonb(s.created_utc) #>> '{}') AS made
             ) AS n
         LEFT JOIN pg_temp.adopt_ids AS i ON i.kind = 'clients' AND i.source_uuid::text = n.data ->> 'client_uuid'
+        LEFT JOIN pg_temp.adopt_ids AS o ON o.kind = 'ml_models' AND o.source_uuid::text = n.data ->> 'ml_model_uuid'
         CROSS JOIN
             LATERAL (
                 SELECT
                     CASE
                         WHEN COALESCE(n.data ->> 'site_uuid', n.data ->> 'location_uuid') = n.site_uuid::text
                             THEN
-                                n.data - '{location_uuid, client_location_id, client_location_name}'::text[]
+                                n.data - '{location_uuid, client_location_id, client_location_name, location_metadata}'::text[]
                                 || jsonb_strip_nulls(jsonb_build_object(
                                     'site_uuid', n.site_uuid,
                                     'client_uuid', i.stored_uuid,
+                                    'ml_model_uuid', o.stored_uuid,
                                     'client_site_id', n.data -> 'client_location_id',
                                     'client_site_name', n.data -> 'client_location_name',
                                     'created_utc', CASE WHEN n.made ~ '[-+Z][0-9:]*$' THEN n.made ELSE n.made || '+00:00' END
                                 ))
+                                || CASE
+                                    WHEN jsonb_typeof(n.data -> 'location_metadata') = 'object'
+                                        THEN jsonb_build_object('metadata', n.data -> 'location_metadata')
+                                    ELSE '{}'
+                                END
                     END AS row
             ) AS m
         LEFT JOIN pg_temp.adopt_ids AS w ON w.kind = 'users' AND w.source_uuid = s.changed_by

@@ -1,4 +1,4 @@
--- Insert the sites that are not stored yet.
+-- Insert the sites that are not stored yet. Those without an ml_id come last: a trigger counts one that no site has.
 --
 -- Parameters: none
 -- Result: none
@@ -24,7 +24,9 @@ INSERT INTO sites (
     inverter_capacity_kw,
     module_capacity_kw,
     ml_id,
-    created_utc
+    created_utc,
+    ml_model_uuid,
+    metadata
 )
 SELECT
     s.site_uuid,
@@ -44,8 +46,10 @@ SELECT
     s.capacity_kw,
     s.inverter_capacity_kw,
     s.module_capacity_kw,
-    COALESCE(s.ml_id, nextval(pg_get_serial_sequence('sites', 'ml_id')::regclass)),
-    COALESCE(s.created_utc, now())
+    s.ml_id,
+    COALESCE(s.created_utc, now()) AS created_utc,
+    s.ml_model_uuid,
+    s.metadata
 FROM pg_temp.adopt_rows AS r
 CROSS JOIN
     jsonb_to_record(r.target)
@@ -68,12 +72,15 @@ CROSS JOIN
             inverter_capacity_kw double precision,
             module_capacity_kw double precision,
             ml_id integer,
-            created_utc timestamptz
+            created_utc timestamptz,
+            ml_model_uuid uuid,
+            metadata jsonb
         )
 WHERE
     r.reason IS NULL
     AND NOT EXISTS (
         SELECT FROM sites AS o
         WHERE o.site_uuid = r.stored_uuid
-    )  -- otherwise nextval() would waste a number of ml_id
+    )  -- otherwise the trigger would waste an ml_id
+ORDER BY s.ml_id NULLS LAST
 ON CONFLICT DO NOTHING;

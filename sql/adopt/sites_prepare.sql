@@ -28,7 +28,9 @@ SELECT
         'longitude', p.longitude,
         'capacity_kw', p.capacity_kw,
         'inverter_capacity_kw', COALESCE(p.inverter_capacity_kw, p.capacity_kw),
-        'module_capacity_kw', p.module_capacity_kw
+        'module_capacity_kw', p.module_capacity_kw,
+        'ml_model_uuid', m.stored_uuid,
+        'metadata', p.metadata
     )
     || jsonb_strip_nulls(jsonb_build_object(
         'ml_id', CASE WHEN NOT taken.ml_id THEN s.ml_id END,
@@ -54,8 +56,11 @@ SELECT
         CASE WHEN s.ml_id IS NULL THEN 'ml_id is NULL: a new one is used' END,
         CASE WHEN taken.ml_id THEN 'another site has its ml_id: a new one is used' END,
         CASE WHEN s.location_type <> 'site' THEN 'location_type ' || s.location_type || ': stored as a site' END,
-        CASE WHEN s.location_metadata IS NOT NULL THEN 'location_metadata is not supported' END,
-        CASE WHEN s.ml_model_uuid IS NOT NULL THEN 'ml_model_uuid is not supported' END
+        CASE
+            WHEN jsonb_typeof(s.location_metadata) <> ALL('{object,null}'::text[])
+                THEN 'location_metadata is not an object: stored without it'
+        END,
+        CASE WHEN s.ml_model_uuid IS NOT NULL AND m.stored_uuid IS NULL THEN 'its model was not copied: stored without it' END
     ), '')
 FROM (
     SELECT
@@ -110,7 +115,8 @@ CROSS JOIN
             END AS inverter_capacity_kw,
             CASE
                 WHEN s.module_capacity_kw >= 0 AND s.module_capacity_kw < 'Infinity' THEN s.module_capacity_kw
-            END AS module_capacity_kw
+            END AS module_capacity_kw,
+            CASE WHEN jsonb_typeof(s.location_metadata) = 'object' THEN s.location_metadata ELSE '{}' END AS metadata
     ) AS p
 CROSS JOIN
     LATERAL (
@@ -123,4 +129,5 @@ CROSS JOIN
                 )
             ) AS ml_id
     ) AS taken
-LEFT JOIN pg_temp.adopt_ids AS c ON c.kind = 'clients' AND c.source_uuid = s.client_uuid;
+LEFT JOIN pg_temp.adopt_ids AS c ON c.kind = 'clients' AND c.source_uuid = s.client_uuid
+LEFT JOIN pg_temp.adopt_ids AS m ON m.kind = 'ml_models' AND m.source_uuid = s.ml_model_uuid;

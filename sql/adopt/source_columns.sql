@@ -33,19 +33,19 @@ LEFT JOIN (  -- noqa: ST05
             'copied',
             '{
                 site_uuid,client_uuid,client_site_id,client_site_name,country,region,dno,gsp,asset_type,active,orientation,tilt,
-                latitude,longitude,capacity_kw,inverter_capacity_kw,module_capacity_kw,ml_id,created_utc
+                latitude,longitude,capacity_kw,inverter_capacity_kw,module_capacity_kw,ml_id,ml_model_uuid,created_utc
             }'
         ),
-        ('sites', 'unsupported', '{ml_model_uuid}'),
         (
             'locations',
             'copied',
             '{
                 location_uuid,client_uuid,client_location_id,client_location_name,country,region,dno,gsp,asset_type,active,orientation,
-                tilt,latitude,longitude,capacity_kw,inverter_capacity_kw,module_capacity_kw,ml_id,created_utc
+                tilt,latitude,longitude,capacity_kw,inverter_capacity_kw,module_capacity_kw,ml_id,ml_model_uuid,location_metadata,
+                created_utc
             }'
         ),
-        ('locations', 'unsupported', '{ml_model_uuid,location_type,location_metadata}'),
+        ('locations', 'unsupported', '{location_type}'),
         ('site_group_sites', 'copied', '{site_group_uuid,site_uuid,created_utc}'),
         ('site_group_sites', 'derived', '{site_group_site_uuid}'),
         ('location_group_locations', 'copied', '{location_group_uuid,location_uuid,created_utc}'),

@@ -73,7 +73,7 @@ REVOKE ALL ON TABLE
 clients, site_groups, users, sites, site_history, site_group_sites, inverters, status, api_request, ml_models,
 generation, forecasts, forecast_values
 FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin;
-REVOKE ALL ON FUNCTION ensure_month_partitions, sites_exist, ml_models_exist, write_site_history
+REVOKE ALL ON FUNCTION ensure_month_partitions, sites_exist, sites_ml_id, ml_models_exist, write_site_history
 FROM public, pvsite_reader, pvsite_ingestor, pvsite_admin;
 
 -- 5. Reading. The roles read everything, including emails of users and their API requests. The history of the sites is written by a

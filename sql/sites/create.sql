@@ -1,5 +1,5 @@
 -- Create a site. Fields that are not given are NULL, except for these defaults: country is uk, asset_type is pv, active
--- is true, and a trigger sets inverter_capacity_kw to capacity_kw.
+-- is true, metadata is {}, and triggers set inverter_capacity_kw to capacity_kw and ml_id to a number that no site has.
 --
 -- Parameters:
 --   fields  jsonb  columns of sites and their values, such as {"latitude": 51.5, "capacity_kw": 4}
@@ -23,6 +23,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: site_history_pkey
 -- Touches: none
 INSERT INTO sites (
@@ -41,7 +43,10 @@ INSERT INTO sites (
     longitude,
     capacity_kw,
     inverter_capacity_kw,
-    module_capacity_kw
+    module_capacity_kw,
+    ml_id,
+    ml_model_uuid,
+    metadata
 )
 SELECT
     (f.fields ->> 'client_uuid')::uuid,
@@ -59,7 +64,10 @@ SELECT
     (f.fields ->> 'longitude')::double precision,
     (f.fields ->> 'capacity_kw')::double precision,
     (f.fields ->> 'inverter_capacity_kw')::double precision,
-    (f.fields ->> 'module_capacity_kw')::double precision
+    (f.fields ->> 'module_capacity_kw')::double precision,
+    (f.fields ->> 'ml_id')::integer,
+    (f.fields ->> 'ml_model_uuid')::uuid,
+    COALESCE(f.fields -> 'metadata', '{}')
 FROM (SELECT :'fields'::jsonb AS fields) AS f
 RETURNING
     site_uuid,
@@ -80,4 +88,6 @@ RETURNING
     inverter_capacity_kw,
     module_capacity_kw,
     ml_id,
-    created_utc;
+    created_utc,
+    ml_model_uuid,
+    metadata;

@@ -22,6 +22,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: sites_pkey
 -- Touches: 1
 SELECT
@@ -43,6 +45,8 @@ SELECT
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc
+    s.created_utc,
+    s.ml_model_uuid,
+    s.metadata
 FROM sites AS s
 WHERE s.site_uuid = :'site_uuid'::uuid;

@@ -27,6 +27,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: site_history_pkey
 -- Touches: 1
 SELECT
@@ -48,7 +50,9 @@ SELECT
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc
+    s.created_utc,
+    s.ml_model_uuid,
+    COALESCE(s.metadata, '{}') AS metadata
 FROM (
     SELECT h.new_row
     FROM site_history AS h

@@ -25,6 +25,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: sites_client_site_id_idx, sites_client_site_name_idx, clients_client_name_key
 -- Touches: namesakes + 1
 SELECT
@@ -46,7 +48,9 @@ SELECT
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc
+    s.created_utc,
+    s.ml_model_uuid,
+    s.metadata
 FROM sites AS s
 WHERE
     s.client_site_id = :'client_site_id'::integer

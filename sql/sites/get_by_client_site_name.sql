@@ -22,6 +22,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: sites_client_site_name_idx
 -- Touches: namesakes
 SELECT
@@ -43,7 +45,9 @@ SELECT
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc
+    s.created_utc,
+    s.ml_model_uuid,
+    s.metadata
 FROM sites AS s
 WHERE s.client_site_name = :'client_site_name'::text
 ORDER BY s.created_utc, s.site_uuid

@@ -25,6 +25,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: clients_client_name_key, sites_client_uuid_idx (for a client; otherwise reads all sites)
 -- Touches: sites + 1
 SELECT
@@ -46,7 +48,9 @@ SELECT
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc
+    s.created_utc,
+    s.ml_model_uuid,
+    s.metadata
 FROM sites AS s
 WHERE
     s.country = COALESCE(NULLIF(:'country', ''), s.country)

@@ -26,6 +26,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: sites_pkey, sites_client_uuid_idx, clients_client_name_key
 -- Touches: site_uuids + 1
 SELECT
@@ -47,7 +49,9 @@ SELECT
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc
+    s.created_utc,
+    s.ml_model_uuid,
+    s.metadata
 FROM sites AS s
 WHERE
     s.site_uuid = ANY(:'site_uuids'::uuid[])

@@ -22,6 +22,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: users_email_key, site_group_sites_pkey, sites_pkey
 -- Touches: 1 + 2 * places
 SELECT
@@ -43,7 +45,9 @@ SELECT
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc
+    s.created_utc,
+    s.ml_model_uuid,
+    s.metadata
 FROM users AS u
 JOIN site_group_sites AS gs ON gs.site_group_uuid = u.site_group_uuid
 JOIN sites AS s ON s.site_uuid = gs.site_uuid

@@ -1,4 +1,5 @@
--- Change the given fields of a site. A field with the value null is set to NULL. Other fields keep their values.
+-- Change the given fields of a site. A field with the value null is set to NULL; an ml_id is then counted anew. Other
+-- fields keep their values.
 --
 -- Parameters:
 --   site_uuid  uuid   the site
@@ -23,6 +24,8 @@
 --   module_capacity_kw    double precision
 --   ml_id                 integer
 --   created_utc           timestamptz
+--   ml_model_uuid         uuid
+--   metadata              jsonb
 -- Index: sites_pkey, site_history_pkey
 -- Touches: 1
 UPDATE sites AS s
@@ -48,7 +51,10 @@ SET
     module_capacity_kw = CASE
         WHEN f.fields ? 'module_capacity_kw' THEN (f.fields ->> 'module_capacity_kw')::double precision
         ELSE s.module_capacity_kw
-    END
+    END,
+    ml_id = CASE WHEN f.fields ? 'ml_id' THEN (f.fields ->> 'ml_id')::integer ELSE s.ml_id END,
+    ml_model_uuid = CASE WHEN f.fields ? 'ml_model_uuid' THEN (f.fields ->> 'ml_model_uuid')::uuid ELSE s.ml_model_uuid END,
+    metadata = CASE WHEN f.fields ? 'metadata' THEN f.fields -> 'metadata' ELSE s.metadata END
 FROM (SELECT :'fields'::jsonb AS fields) AS f
 WHERE s.site_uuid = :'site_uuid'::uuid
 RETURNING
@@ -70,4 +76,6 @@ RETURNING
     s.inverter_capacity_kw,
     s.module_capacity_kw,
     s.ml_id,
-    s.created_utc;
+    s.created_utc,
+    s.ml_model_uuid,
+    s.metadata;

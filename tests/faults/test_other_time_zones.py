@@ -85,7 +85,8 @@ WRITES = {
     *("users.get_or_create", "users.create", "users.set_site_group", "users.delete"),
     *("site_groups.get_or_create", "site_groups.create", "site_groups.add_site", "site_groups.remove_site"),
     *("site_groups.set_service_level", "site_groups.delete"),
-    *("sites.create", "sites.update", "sites.delete", "clients.get_or_create", "inverters.create"),
+    *("sites.create", "sites.get_or_create", "sites.update", "sites.set_ml_model", "sites.delete"),
+    *("clients.get_or_create", "inverters.create"),
     *("generation.insert", "forecasts.insert", "ml_models.get_or_create", "status.create", "api_requests.create"),
 }
 

@@ -78,6 +78,7 @@ SMALL: dict[str, Callable[[Repository, Site], Any]] = {
     "get": lambda repo, site: repo.sites.get(site.site_uuid),
     "list": lambda repo, site: repo.sites.list(),
     "get_or_create": lambda repo, site: repo.clients.get_or_create("Sun"),
+    "get_or_create of a site": lambda repo, site: repo.sites.get_or_create(client_site_name="roof"),
     "update": lambda repo, site: repo.sites.update(site.site_uuid, tilt=1),
     "create": lambda repo, site: repo.sites.create(),
     "read": lambda repo, site: repo.generation.read([site.site_uuid]),
