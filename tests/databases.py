@@ -144,14 +144,15 @@ class SharedDatabase:
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
         self._facts = ""
-        self._next: psycopg.Connection | None = None  # the one that emptied the database, of default settings
+        self._keeper: psycopg.Connection | None = None  # stays: most of a check is what a new session has to look up
         self.clones = 0
 
     @contextmanager
     def lent(self) -> Iterator[psycopg.Connection]:
         """A connection to the database as the template is. What is done to it is undone at the end."""
-        connection = self._next or self._clone()
-        self._next = None
+        if self._keeper is None:
+            self._clone()
+        connection = self._connected()
         try:
             yield connection
         finally:
@@ -160,39 +161,32 @@ class SharedDatabase:
 
     def drop(self) -> None:
         """Drop it; the next test gets a new one."""
-        if self._next is not None:
-            self._next.close()
-            self._next = None
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
         self._databases.drop(self.NAME)
 
-    def _clone(self) -> psycopg.Connection:
+    def _clone(self) -> None:
         self._databases.create(self.NAME)
         self.clones += 1
-        connection = self._connected()
-        self._facts = self._found(connection)
-        connection.autocommit = False
-        return connection
+        self._keeper = self._connected()
+        self._keeper.autocommit = True
+        self._facts = self._found(self._keeper)
 
     def _restore(self) -> None:
         """Empty it, and drop it where that fails or is not enough."""
-        connection = None
         try:
-            connection = self._connected()
-            connection.execute(END_OTHERS)
-            connection.execute(EMPTY)
-            same = self._found(connection) == self._facts
+            assert self._keeper is not None
+            self._keeper.execute(END_OTHERS)
+            self._keeper.execute(EMPTY)
+            same = self._found(self._keeper) == self._facts
         except psycopg.Error:
             same = False
-        if connection is not None and same:
-            connection.autocommit = False
-            self._next = connection
-        else:
-            if connection is not None:
-                connection.close()
+        if not same:
             self.drop()
 
     def _connected(self) -> psycopg.Connection:
-        return psycopg.connect(self._databases.conninfo(self.NAME), autocommit=True)
+        return psycopg.connect(self._databases.conninfo(self.NAME))
 
     @staticmethod
     def _found(connection: psycopg.Connection) -> str:
