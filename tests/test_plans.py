@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from databases import Databases
 from headers import indexes, touches
-from plan_cases import CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
-from plan_checks import GENERIC, HOW, Prover
+from plan_cases import ALWAYS, CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
+from plan_checks import CUSTOM, GENERIC, HOW, Prover
 from plan_database import fill
 from test_queries import COPY_FROM
 
@@ -91,6 +91,27 @@ def test_the_timestamp_of_a_forecast_leads_to_one_partition(prover, name):
         for how in HOW:
             scans = prover.run(QUERIES[name], each, how).plan.scans(prover.catalog)
             assert {scan.relation for scan in scans} == {"forecasts_p2024_12"}, how
+
+
+def test_without_a_filter_the_last_request_of_each_user_is_the_only_one_that_is_read(prover):
+    asked = replace(QUERIES["api_requests/last_per_user"], sections={"Index": "", "Touches": "users + result"})
+    run = prover.run(asked, CASES[asked.name][0], CUSTOM)
+    rows = sum(scan.rows for scan in run.plan.scans(prover.catalog))
+    assert 0 < rows <= run.limit
+
+
+@pytest.mark.parametrize("name", ["list_for_user", "list_for_user_newest_first"])
+def test_a_page_of_requests_does_not_read_all_of_them(prover, name):
+    page = case(email="user7@example.com", **ALWAYS, include="", exclude="", limit="2", offset="1")
+    for how in HOW:
+        run = prover.run(QUERIES[f"api_requests/{name}"], page, how)
+        (scan,) = [scan for scan in run.plan.scans(prover.catalog) if scan.relation == "api_request"]
+        assert (
+            scan.rows
+            < prover.connection.execute(
+                "SELECT count(*) FROM api_request JOIN users USING (user_uuid) WHERE email = %s", ["user7@example.com"]
+            ).fetchone()[0]
+        ), run.plan
 
 
 @pytest.mark.parametrize("table", ["generation", "forecasts"])
