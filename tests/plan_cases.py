@@ -519,7 +519,7 @@ CASES: dict[str, list[Case]] = {
     "sites/list_by_uuid": [
         case(site_uuids=FEW, **ANY_SITE),
         case(site_uuids=SOME[:20], **{**ANY_SITE, "country": "uk", "active": "true", "client_name": "client 110"}),
-        case(site_uuids=SOME[:20], **ONE_GROUP),
+        case(site_uuids=FEW, **ONE_GROUP),
     ],
     "sites/list_for_user": [case(email="user7@example.com", **WHOLE), case(email="nobody", **PAGE)],
     "sites/list_for_user_within": [

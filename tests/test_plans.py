@@ -12,7 +12,7 @@ from databases import Databases
 from headers import indexes, touches
 from plan_cases import ALWAYS, CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
 from plan_checks import CUSTOM, GENERIC, HOW, Prover
-from plan_database import fill
+from plan_database import fill, user
 from test_queries import COPY_FROM
 
 from pvsite_sql.engine.queries import Query, load
@@ -101,17 +101,18 @@ def test_without_a_filter_the_last_request_of_each_user_is_the_only_one_that_is_
 
 
 @pytest.mark.parametrize("name", ["list_for_user", "list_for_user_newest_first"])
-def test_a_page_of_requests_does_not_read_all_of_them(prover, name):
-    page = case(email="user7@example.com", **ALWAYS, include="", exclude="", limit="2", offset="1")
+def test_a_page_of_many_requests_does_not_read_all_of_them(prover, name):
+    many = f"""
+        INSERT INTO api_request (url, user_uuid, created_utc)
+        SELECT '/sites', '{user(7)}', timestamptz '2024-01-01 00:00Z' + n * interval '1 minute'
+        FROM generate_series(1, 20000) AS n;
+        ANALYZE api_request
+    """
+    page = case(email="user7@example.com", **ALWAYS, include="", exclude="", limit="2", offset="1", staged=many)
     for how in HOW:
         run = prover.run(QUERIES[f"api_requests/{name}"], page, how)
         (scan,) = [scan for scan in run.plan.scans(prover.catalog) if scan.relation == "api_request"]
-        assert (
-            scan.rows
-            < prover.connection.execute(
-                "SELECT count(*) FROM api_request JOIN users USING (user_uuid) WHERE email = %s", ["user7@example.com"]
-            ).fetchone()[0]
-        ), run.plan
+        assert scan.rows < 100, f"{how}:\n{run.plan}"
 
 
 @pytest.mark.parametrize("table", ["generation", "forecasts"])

@@ -15,6 +15,16 @@ SELECT
     g.service_level,
     g.created_utc
 FROM site_group_sites AS gs
-JOIN site_groups AS g ON g.site_group_uuid = gs.site_group_uuid
+CROSS JOIN
+    LATERAL (
+        SELECT
+            o.site_group_uuid,
+            o.site_group_name,
+            o.service_level,
+            o.created_utc
+        FROM site_groups AS o
+        WHERE o.site_group_uuid = gs.site_group_uuid
+        LIMIT 1  -- there is but one; so it is looked up, and the table is not read
+    ) AS g
 WHERE gs.site_uuid = :'site_uuid'::uuid
 ORDER BY g.site_group_name;
