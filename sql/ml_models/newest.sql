@@ -1,4 +1,5 @@
--- Return the newest version of a model: the one that was created last.
+-- Return the newest version of a model: the one that was created last. Of several versions with the same created_utc,
+-- the last one in the order of text counts as the newest.
 --
 -- Parameters:
 --   name  text  the name of the model
