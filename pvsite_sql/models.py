@@ -58,6 +58,7 @@ class User(_Row):
     user_uuid: UUID
     email: str
     site_group_uuid: UUID
+    site_group_name: str
     created_utc: AwareDatetime
 
 
@@ -140,11 +141,12 @@ class Status(_Row):
 
 
 class ApiRequest(_Row):
-    """A request to the API. `user_uuid` is None if no user was logged in, or if the user has been deleted."""
+    """A request to the API. `user_uuid` and `email` are None if no user was logged in or the user has been deleted."""
 
     uuid: UUID
     url: str
     user_uuid: UUID | None
+    email: str | None
     created_utc: AwareDatetime
 
 

@@ -22,15 +22,17 @@ from .engine.inputs import (
     as_utc,
     as_uuid,
     as_uuids,
+    page,
 )
-from .engine.lookups import find_client, find_site, find_user
+from .engine.lookups import find_client, find_site, find_site_group, find_user
 from .engine.session import QueryConnection, Session
 from .errors import Duplicate, InvalidInput, MissingReference, NotFound
-from .models import LatitudeLongitudeLimits, Site, SiteChange
+from .models import LatitudeLongitudeLimits, Site, SiteChange, SiteGroup
 
-__all__ = ["AssetType", "SiteFields", "SiteProperties", "Sites"]
+__all__ = ["AssetType", "SiteFields", "SiteOrder", "SiteProperties", "Sites"]
 
 AssetType = Literal["pv", "wind"]
+SiteOrder = Literal["site_uuid", "created_utc", "client_site_name"]
 _Text = Annotated[str, Field(strict=True)]  # strict: no bytes
 _Integer = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 _MlId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -172,17 +174,41 @@ class Sites:
             raise NotFound(f"no site {uuid} at {at_utc}")
         return site
 
-    def history(self, site_uuid: UUID | str) -> builtins.list[SiteChange]:
+    def history(self, site_uuid: UUID | str, *, limit: int | None = None, offset: int = 0) -> builtins.list[SiteChange]:
         """Return all changes of a site, oldest first. Works for deleted sites too.
+
+        Args:
+            site_uuid: the site.
+            limit: return at most this many. None means no limit.
+            offset: skip this many.
 
         Raises:
             NotFound: the site has never existed.
         """
         uuid = as_uuid(site_uuid, "site_uuid")
-        changes = self._session.run("read", lambda conn: conn.rows(SiteChange, "sites/history", site_uuid=uuid))
-        if not changes:
-            raise NotFound(f"no site {uuid}, and no history of it")
-        return changes
+        part = page(limit, offset)
+
+        def work(conn: QueryConnection) -> builtins.list[SiteChange]:
+            changes = conn.rows(SiteChange, "sites/history", site_uuid=uuid, **part)
+            if not changes and not conn.values("sites/history", site_uuid=uuid, **page(1, 0)):
+                raise NotFound(f"no site {uuid}, and no history of it")
+            return changes
+
+        return self._session.run("read", work)
+
+    def groups(self, site_uuid: UUID | str) -> builtins.list[SiteGroup]:
+        """Return the site groups that a site belongs to, ordered by name.
+
+        Raises:
+            NotFound: the site does not exist.
+        """
+        uuid = as_uuid(site_uuid, "site_uuid")
+
+        def work(conn: QueryConnection) -> builtins.list[SiteGroup]:
+            find_site(conn, uuid)
+            return conn.rows(SiteGroup, "sites/groups", site_uuid=uuid)
+
+        return self._session.run("read", work)
 
     def get_by_client_site_id(
         self, client_site_id: int, *, client_site_name: str | None = None, client_name: str | None = None
@@ -235,8 +261,15 @@ class Sites:
         asset_type: AssetType | None = None,
         active: bool | None = None,
         client_name: str | None = None,
+        client_site_name_contains: str | None = None,
+        site_group_name: str | None = None,
+        order_by: SiteOrder = "site_uuid",
+        limit: int | None = None,
+        offset: int = 0,
     ) -> builtins.list[Site]:
         """Return the sites that match all filters, ordered by UUID. None disables a filter.
+
+        Texts are compared exactly as they are stored: upper and lower case differ.
 
         Args:
             site_uuids: return only these sites. UUIDs of nonexistent sites are ignored. An empty list returns no sites.
@@ -244,43 +277,73 @@ class Sites:
             asset_type: return only sites of this type, "pv" or "wind".
             active: return only active (True) or inactive (False) sites.
             client_name: return only sites of this client.
+            client_site_name_contains: return only sites whose `client_site_name` contains this string. `%` and `_` are
+                ordinary characters.
+            site_group_name: return only sites in this site group.
+            order_by: "site_uuid", "created_utc" or "client_site_name". Sites that are equal in this order are ordered
+                by UUID. Sites without a name come last.
+            limit: return at most this many. None means no limit.
+            offset: skip this many.
 
         Raises:
-            InvalidInput: a filter is invalid or an empty string.
+            InvalidInput: an argument is invalid, or a filter is an empty string.
+            NotFound: the client or the site group does not exist.
         """
         if asset_type is not None and asset_type not in get_args(AssetType):
             raise InvalidInput(f"must be 'pv' or 'wind', got {asset_type!r}", column="asset_type")
         if active not in (None, True, False):
             raise InvalidInput(f"must be True, False or None, got {active!r}", column="active")
+        if order_by not in get_args(SiteOrder):
+            raise InvalidInput(f"must be one of {', '.join(get_args(SiteOrder))}, got {order_by!r}", column="order_by")
         filters = {
             "country": as_filter(country, "country"),
             "asset_type": asset_type or "",
             "active": "" if active is None else str(bool(active)),
             "client_name": as_filter(client_name, "client_name"),
+            "client_site_name_contains": as_filter(client_site_name_contains, "client_site_name_contains"),
+            "site_group_name": as_filter(site_group_name, "site_group_name"),
+            "order_by": order_by,
+            **page(limit, offset),
         }
-        if site_uuids is None:
-            return self._session.run("read", lambda conn: conn.rows(Site, "sites/list", **filters))
-        uuids = as_uuids(site_uuids, "site_uuids")
-        return self._session.run(
-            "read", lambda conn: conn.rows(Site, "sites/list_by_uuid", site_uuids=uuids, **filters)
-        )
+        uuids = None if site_uuids is None else as_uuids(site_uuids, "site_uuids")
 
-    def list_for_user(self, email: str, *, within: LatitudeLongitudeLimits | None = None) -> builtins.list[Site]:
+        def work(conn: QueryConnection) -> builtins.list[Site]:
+            if client_name is not None:
+                find_client(conn, client_name)
+            if site_group_name is not None:
+                find_site_group(conn, site_group_name)
+            if uuids is None:
+                return conn.rows(Site, "sites/list", **filters)
+            return conn.rows(Site, "sites/list_by_uuid", site_uuids=uuids, **filters)
+
+        return self._session.run("read", work)
+
+    def list_for_user(
+        self,
+        email: str,
+        *,
+        within: LatitudeLongitudeLimits | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> builtins.list[Site]:
         """Return the sites that a user can see, ordered by UUID.
 
         Args:
             email: the email of the user.
             within: return only sites inside this rectangle. Sites without coordinates are left out.
+            limit: return at most this many. None means no limit.
+            offset: skip this many.
 
         Raises:
             NotFound: the user does not exist.
         """
+        part = page(limit, offset)
 
         def work(conn: QueryConnection) -> builtins.list[Site]:
             find_user(conn, email)
             if within is None:
-                return conn.rows(Site, "sites/list_for_user", email=email)
-            return conn.rows(Site, "sites/list_for_user_within", email=email, **within.model_dump())
+                return conn.rows(Site, "sites/list_for_user", email=email, **part)
+            return conn.rows(Site, "sites/list_for_user_within", email=email, **within.model_dump(), **part)
 
         return self._session.run("read", work)
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import pandas as pd
@@ -19,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pytest_postgresql import factories
 from pytest_postgresql.executors import NoopExecutor
 
-from pvsite_sql import Repository, Site, migrate
+from pvsite_sql import InvalidInput, Repository, Site, migrate
 from pvsite_sql.embedded import server_or_dsn
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
@@ -161,6 +162,21 @@ def repo(dsn: str) -> Iterator[Repository]:
 def site(repo: Repository) -> Site:
     """A site in London."""
     return repo.sites.create(latitude=51.5, longitude=-0.1, capacity_kw=4.0)
+
+
+def pages(ask: Callable[..., list[Any]], whole: list[Any]) -> None:
+    """What a method lists comes in parts of any size, in its order, with nothing twice and nothing left out."""
+    assert len(whole) > 2
+    for size in range(1, len(whole) + 2):
+        parts = [ask(limit=size, offset=start) for start in range(0, len(whole) + size, size)]
+        assert [row for part in parts for row in part] == whole
+        assert all(len(part) == size for part in parts[: len(whole) // size])
+    assert ask() == ask(limit=None, offset=0) == ask(limit=2**31 - 1) == whole
+    assert ask(offset=1) == whole[1:]
+    assert ask(limit=0) == ask(offset=len(whole)) == []
+    for name, value in (("limit", -1), ("offset", -1), ("limit", "1"), ("offset", None), ("limit", True)):
+        with pytest.raises(InvalidInput, match=f"^{name}: must be "):
+            ask(**{name: value})
 
 
 def reading_frame(

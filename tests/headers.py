@@ -19,7 +19,9 @@ COUNTED = frozenset(
         "grids",
         "versions",
         "places",
+        "members",
         "requests",
+        "changes",
         "namesakes",
     }
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from struct import pack
 
-from plan_database import forecast, model, site, user
+from plan_database import forecast, group, model, site, user
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,15 @@ AHEAD = {"start_utc": "2024-12-31T00:00Z", "end_utc": "2025-01-03T00:00Z"}
 JUNE = {"start_utc": "2024-06-01T00:00Z", "end_utc": "2024-07-01T00:00Z"}
 DECEMBER = {"start_utc": "2024-12-01T00:00Z", "end_utc": "2025-01-01T00:00Z"}
 ALWAYS = {"start_utc": "-infinity", "end_utc": "infinity"}
-ANY_SITE = {"country": "", "asset_type": "", "active": "", "client_name": ""}
+WHOLE = {"limit": "", "offset": "0"}
+PAGE = {"limit": "20", "offset": "40"}
+ANY_SITE = {
+    **dict.fromkeys(("country", "asset_type", "active", "client_name", "client_site_name_contains"), ""),
+    "site_group_name": "",
+    "order_by": "site_uuid",
+    **WHOLE,
+}
+ONE_GROUP = {**ANY_SITE, "site_group_name": "group 7", "client_site_name_contains": "roof", "order_by": "created_utc"}
 LATEST = {"created_before": "infinity", "min_horizon_minutes": "", "model_name": ""}
 NO_SITE = "00000000-0000-0000-0000-000000000000"
 
@@ -260,12 +268,18 @@ CASES: dict[str, list[Case]] = {
         for each in FORECASTS_ADOPTED
     ],
     "api_requests/create": [case(url="/sites", email="user7@example.com"), case(url="/sites", email="")],
-    "api_requests/last_per_user": [case()],
-    "api_requests/list_for_user": [
-        case(email="user7@example.com", **DAY, include="", exclude=""),
-        case(email="user7@example.com", **ALWAYS, include="page=3", exclude="nothing"),
-        case(email="nobody", **ALWAYS, include="", exclude=""),
+    "api_requests/last_per_user": [
+        case(**ALWAYS, include="", exclude="", newest_first="false", **WHOLE),
+        case(**DAY, include="page=3", exclude="nothing", newest_first="true", **PAGE),
     ],
+    **{
+        f"api_requests/list_for_user{order}": [
+            case(email="user7@example.com", **DAY, include="", exclude="", **WHOLE),
+            case(email="user7@example.com", **ALWAYS, include="page=3", exclude="nothing", **PAGE),
+            case(email="nobody", **ALWAYS, include="", exclude="", **WHOLE),
+        ]
+        for order in ("", "_newest_first")
+    },
     "engine/applied_migrations": [case()],
     "check/invalid_indexes": [case(schema="public")],
     "check/set_timeouts": [case(milliseconds="60000")],
@@ -293,7 +307,9 @@ CASES: dict[str, list[Case]] = {
     "check/pruned": [case(schema="public", parents=["generation", "forecasts"])],
     "clients/get": [case(client_name="client 7"), case(client_name="nobody")],
     "clients/get_or_create": [case(client_name="client 7"), case(client_name="nobody")],
-    "clients/list": [case()],
+    "clients/list": [case(**WHOLE), case(**PAGE)],
+    "clients/rename": [case(client_name="client 7", new_name="new"), case(client_name="nobody", new_name="new")],
+    "clients/delete": [case(client_name="idle"), case(client_name="nobody")],
     "prune/detach_set_timeout": [case(milliseconds="1000")],
     "prune/detach_statements": [case(parent="generation", partition="public.generation_p2024_06")],
     "prune/detach_tables": [case(parent="generation", before_utc="2024-06-12T00:00Z")],
@@ -389,7 +405,17 @@ CASES: dict[str, list[Case]] = {
         case(name="model 1", version="1.3", description=""),
         case(name="model 1", version="2.0", description="a new one"),
     ],
-    "ml_models/list": [case()],
+    "ml_models/list": [case(name="", **WHOLE), case(name="model 1", **PAGE)],
+    "ml_models/list_with_forecasts": [
+        case(site_uuids=FEW, **AHEAD, name="", **WHOLE),
+        case(site_uuids=FEW[:1], **DAY, name="model 1", **WHOLE),
+        case(site_uuids=FEW[:1], **ALWAYS, name="", **PAGE),
+    ],
+    "ml_models/newest": [case(name="model 1"), case(name="nothing")],
+    "ml_models/update": [
+        case(ml_model_uuid=model(11), description="better"),
+        case(ml_model_uuid=NO_SITE, description=""),
+    ],
     "engine/ensure_partitions": [case(parent="generation", months=["2024-06-01", "2024-12-31"])],
     "engine/lock_timeout": [case()],
     "engine/missing_partitions": [case(parent="forecasts", months=["2024-06-01", "2025-01-01"])],
@@ -446,14 +472,16 @@ CASES: dict[str, list[Case]] = {
     "site_groups/delete": [case(site_group_name="empty"), case(site_group_name="nothing")],
     "site_groups/get": [case(site_group_name="group 7"), case(site_group_name="nothing")],
     "site_groups/get_or_create": [case(site_group_name="group 7"), case(site_group_name="new")],
-    "site_groups/list": [case()],
+    "site_groups/get_by_uuid": [case(site_group_uuid=group(7)), case(site_group_uuid=NO_SITE)],
+    "site_groups/list": [case(**WHOLE), case(**PAGE)],
+    "site_groups/rename": [case(site_group_name="group 7", new_name="new")],
     "site_groups/remove_site": [
         case(site_group_name="group 7", site_uuid=site(51)),
         case(site_group_name="group 7", site_uuid=site(4)),
     ],
     "site_groups/set_service_level": [case(site_group_name="group 7", level="3")],
-    "site_groups/sites": [case(site_group_name="group 7"), case(site_group_name="empty")],
-    "site_groups/users": [case(site_group_name="group 7"), case(site_group_name="empty")],
+    "site_groups/sites": [case(site_group_name="group 7", **WHOLE), case(site_group_name="empty", **PAGE)],
+    "site_groups/users": [case(site_group_name="group 7", **WHOLE), case(site_group_name="empty", **PAGE)],
     "sites/create": [case(fields='{"latitude": 51.5, "longitude": -0.1, "capacity_kw": 4}')],
     "sites/delete_forecasts": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
     "sites/delete_generation": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
@@ -476,15 +504,33 @@ CASES: dict[str, list[Case]] = {
         case(client_site_name="nothing", client_name="client 14", country=""),
     ],
     "sites/get_or_create_lock": [case(client_site_name="roof 13")],
-    "sites/history": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
-    "sites/list": [case(**ANY_SITE), case(country="uk", asset_type="wind", active="true", client_name="client 51")],
+    "sites/groups": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "sites/history": [
+        case(site_uuid=site(4), **WHOLE),
+        case(site_uuid=site(4), **PAGE),
+        case(site_uuid=NO_SITE, **WHOLE),
+    ],
+    "sites/list": [
+        case(**ANY_SITE),
+        case(**{**ANY_SITE, "country": "uk", "asset_type": "wind", "active": "true", "client_name": "client 51"}),
+        case(**ONE_GROUP),
+        case(**{**ANY_SITE, **PAGE, "order_by": "client_site_name"}),
+    ],
     "sites/list_by_uuid": [
         case(site_uuids=FEW, **ANY_SITE),
-        case(site_uuids=SOME[:20], country="uk", asset_type="pv", active="true", client_name="client 110"),
+        case(site_uuids=SOME[:20], **{**ANY_SITE, "country": "uk", "active": "true", "client_name": "client 110"}),
+        case(site_uuids=FEW, **ONE_GROUP),
     ],
-    "sites/list_for_user": [case(email="user7@example.com"), case(email="nobody")],
+    "sites/list_for_user": [case(email="user7@example.com", **WHOLE), case(email="nobody", **PAGE)],
     "sites/list_for_user_within": [
-        case(email="user7@example.com", latitude_min="50", latitude_max="54", longitude_min="-6", longitude_max="0"),
+        case(
+            email="user7@example.com",
+            latitude_min="50",
+            latitude_max="54",
+            longitude_min="-6",
+            longitude_max="0",
+            **WHOLE,
+        ),
     ],
     "sites/set_ml_model": [
         case(site_uuid=site(4), model_name="model 7", model_version="1.3", newest="false"),
@@ -512,7 +558,12 @@ CASES: dict[str, list[Case]] = {
     "users/delete": [case(email="user7@example.com"), case(email="nobody")],
     "users/get": [case(email="user7@example.com"), case(email="nobody")],
     "users/get_or_create": [case(email="user7@example.com"), case(email="new@example.com")],
-    "users/list": [case()],
+    "users/get_by_uuid": [case(user_uuid=user(7)), case(user_uuid=NO_SITE)],
+    "users/list": [case(**WHOLE), case(**PAGE)],
+    "users/update": [
+        case(email="user7@example.com", new_email="new@example.com"),
+        case(email="nobody", new_email="new@example.com"),
+    ],
     "users/set_site_group": [
         case(email="user7@example.com", site_group_name="group 9"),
         case(email="nobody", site_group_name="group 9"),
@@ -564,7 +615,7 @@ COUNTS = {
             FROM forecasts AS r WHERE {OF_THE_SITES} GROUP BY r.site_uuid
         ) AS f
     """,
-    "versions": "SELECT count(*) FROM ml_models WHERE name = %(model_name)s",
+    "versions": "SELECT count(*) FROM ml_models WHERE name = COALESCE(%(model_name)s, %(name)s)",
     "places": """
         SELECT
             (
@@ -575,10 +626,14 @@ COUNTS = {
                 WHERE email = %(email)s OR user_uuid = ANY(%(user_uuids)s::uuid[])
             )
     """,
+    "members": """
+        SELECT count(*) FROM users JOIN site_groups USING (site_group_uuid) WHERE site_group_name = %(site_group_name)s
+    """,
+    "changes": "SELECT count(*) FROM site_history WHERE site_uuid = %(site_uuid)s",
     "requests": f"""
         SELECT count(*) FROM api_request AS r JOIN users AS u USING (user_uuid)
         WHERE
-            u.email = %(email)s
+            u.email = COALESCE(%(email)s, u.email)
             AND {IN_WINDOW.format(column="created_utc", wider="interval '0 s'")}
     """,
     "namesakes": """

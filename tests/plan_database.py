@@ -20,6 +20,7 @@ ROWS = (
     """
     INSERT INTO clients (client_uuid, client_name)
     SELECT md5('client' || n)::uuid, 'client ' || n FROM generate_series(1, 500) AS n
+    UNION ALL SELECT md5('idle')::uuid, 'idle'
     """,
     """
     INSERT INTO site_groups (site_group_uuid, site_group_name)
@@ -152,6 +153,11 @@ def site(number: int) -> str:
 def user(number: int) -> str:
     """The uuid of a user."""
     return _uuid("user", number)
+
+
+def group(number: int) -> str:
+    """The uuid of a site group."""
+    return _uuid("group", number)
 
 
 def model(number: int) -> str:

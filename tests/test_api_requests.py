@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import psycopg
 import pytest
 from concurrency import held_up
+from conftest import pages
 
 from pvsite_sql import ApiRequest, InvalidInput, NotFound, Repository
 
@@ -35,12 +37,13 @@ def asked(repo: Repository, postgresql: psycopg.Connection) -> list[ApiRequest]:
 def test_create_notes_who_asked_for_what(repo: Repository) -> None:
     user = repo.users.get_or_create(ALICE)
     made = repo.api_requests.create("/sites", email=ALICE)
-    assert (made.url, made.user_uuid) == ("/sites", user.user_uuid)
+    assert (made.url, made.user_uuid, made.email) == ("/sites", user.user_uuid, ALICE)
     assert repo.api_requests.list_for_user(ALICE) == [made]
 
 
 def test_create_without_an_email_is_nobodys(repo: Repository) -> None:
-    assert repo.api_requests.create("/sites").user_uuid is None
+    made = repo.api_requests.create("/sites")
+    assert (made.user_uuid, made.email) == (None, None)
 
 
 def test_an_unknown_user_is_not_found(repo: Repository, postgresql: psycopg.Connection) -> None:
@@ -48,8 +51,6 @@ def test_an_unknown_user_is_not_found(repo: Repository, postgresql: psycopg.Conn
         with pytest.raises(NotFound) as refusal:
             repo.api_requests.create("/sites", email=email)
         assert str(refusal.value) == f"no user {email!r}"
-    with pytest.raises(NotFound):
-        repo.api_requests.list_for_user(BOB)
     assert postgresql.execute("SELECT FROM api_request").fetchall() == []
 
 
@@ -65,6 +66,36 @@ def test_last_per_user_is_by_email_without_those_who_never_asked(repo: Repositor
     alice, bob = repo.api_requests.last_per_user()
     assert alice == asked[-1]
     assert bob == repo.api_requests.list_for_user(BOB)[-1]
+
+
+def test_an_unknown_user_has_no_requests(repo: Repository, asked: list[ApiRequest]) -> None:
+    for newest_first in (False, True):
+        assert repo.api_requests.list_for_user("carol@x.org", newest_first=newest_first) == []
+        assert repo.api_requests.list_for_user(ALICE.upper(), newest_first=newest_first) == []
+
+
+def test_last_per_user_newest_first(repo: Repository, asked: list[ApiRequest], postgresql: psycopg.Connection) -> None:
+    alice, bob = repo.api_requests.last_per_user()
+    assert (alice.email, bob.email) == (ALICE, BOB)
+    moved = "UPDATE api_request SET created_utc = created_utc + %s WHERE uuid = %s"
+    for request, other in ((alice, bob), (bob, alice)):
+        postgresql.execute(moved, [timedelta(hours=1), request.uuid])
+        postgresql.commit()
+        newest = repo.api_requests.last_per_user(newest_first=True)
+        assert [each.uuid for each in newest] == [request.uuid, other.uuid]
+        postgresql.execute(moved, [timedelta(hours=-1), request.uuid])
+        postgresql.commit()
+    # equal times: by email
+    assert repo.api_requests.last_per_user(newest_first=True) == [alice, bob] == repo.api_requests.last_per_user()
+
+
+def test_last_per_user_in_parts(repo: Repository, asked: list[ApiRequest]) -> None:
+    for email in ("carol@x.org", "dave@x.org"):
+        repo.users.get_or_create(email)
+        repo.api_requests.create("/", email=email)
+    for newest_first in (False, True):
+        ask = partial(repo.api_requests.last_per_user, newest_first=newest_first)
+        pages(ask, ask())
 
 
 def test_requests_of_one_transaction_keep_their_order(repo: Repository) -> None:
@@ -107,9 +138,36 @@ CEST = timezone(timedelta(hours=2))
 )
 def test_list_for_user_filters(repo: Repository, asked: list[ApiRequest], filters: dict[str, Any], wanted: str) -> None:
     assert repo.api_requests.list_for_user(ALICE, **filters) == [asked[int(n)] for n in wanted]
+    assert repo.api_requests.list_for_user(ALICE, **filters, newest_first=True) == [
+        asked[int(n)] for n in reversed(wanted)
+    ]
+    last = repo.api_requests.last_per_user(**filters)
+    assert [request.email for request in last] == ([ALICE, BOB] if wanted else [])
+    assert last[:1] == [asked[int(n)] for n in wanted[-1:]]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_list_for_user_in_parts(repo: Repository, asked: list[ApiRequest], newest_first: bool) -> None:
+    pages(
+        partial(repo.api_requests.list_for_user, ALICE, newest_first=newest_first),
+        asked[::-1] if newest_first else asked,
+    )
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_parts_of_requests_of_one_moment_lose_none(
+    repo: Repository, asked: list[ApiRequest], postgresql: psycopg.Connection, newest_first: bool
+) -> None:
+    postgresql.execute("UPDATE api_request SET created_utc = %s", [NOON])
+    postgresql.commit()
+    ask = partial(repo.api_requests.list_for_user, ALICE, newest_first=newest_first)
+    pages(ask, ask())
+    assert {request.uuid for request in ask()} == {request.uuid for request in asked}
 
 
 @pytest.mark.parametrize("bound", ["start_utc", "end_utc"])
 def test_a_bound_is_a_time(repo: Repository, bound: str) -> None:
     with pytest.raises(InvalidInput, match=f"{bound}: must be a datetime"):
         repo.api_requests.list_for_user(ALICE, **{bound: "2024-06-01"})
+    with pytest.raises(InvalidInput, match=f"{bound}: must be a datetime"):
+        repo.api_requests.last_per_user(**{bound: "2024-06-01"})

@@ -50,7 +50,7 @@ FORECAST = UUID(int=3)
 
 # arguments that are no text, by their names; a text is put into all others
 ARGUMENTS: dict[str, Any] = {
-    "site_uuid": SITE,
+    **dict.fromkeys(("site_uuid", "user_uuid", "site_group_uuid", "ml_model_uuid"), SITE),  # see WORLD
     "site_uuids": [SITE, OTHER_SITE],
     "forecast_uuid": FORECAST,
     "user_uuids": [SITE, OTHER_SITE],
@@ -67,6 +67,9 @@ ARGUMENTS: dict[str, Any] = {
     "horizon_minutes": 0,
     "min_horizon_minutes": 0,
     "chunk_rows": 10,
+    "limit": 10,
+    "offset": 0,
+    "newest_first": True,
     "active": True,
     "delete_generation": True,
     "within": LatitudeLongitudeLimits(),
@@ -83,7 +86,10 @@ TABLES += ", api_request, site_history"
 WORLD = """
     WITH
     c AS (INSERT INTO clients (client_name) VALUES (%(text)s) RETURNING client_uuid),
-    g AS (INSERT INTO site_groups (site_group_name) VALUES (%(text)s) RETURNING site_group_uuid),
+    g AS (
+        INSERT INTO site_groups (site_group_uuid, site_group_name) VALUES (%(site)s, %(text)s)
+        RETURNING site_group_uuid
+    ),
     u AS (
         INSERT INTO users (user_uuid, email, site_group_uuid) SELECT %(site)s, %(text)s, site_group_uuid FROM g
         RETURNING user_uuid
@@ -93,7 +99,10 @@ WORLD = """
         (site_uuid, client_uuid, client_site_id, client_site_name, country, region, dno, gsp, latitude, longitude)
         SELECT %(site)s, client_uuid, 1, %(text)s, %(text)s, %(text)s, %(text)s, %(text)s, 1, 1 FROM c
     ),
-    m AS (INSERT INTO ml_models (name, version, description) VALUES (%(text)s, %(text)s, %(text)s)),
+    m AS (
+        INSERT INTO ml_models (ml_model_uuid, name, version, description)
+        VALUES (%(site)s, %(text)s, %(text)s, %(text)s)
+    ),
     t AS (INSERT INTO status (status, message) VALUES (%(text)s, %(text)s))
     INSERT INTO api_request (url, user_uuid) SELECT %(text)s, user_uuid FROM u
 """
@@ -154,8 +163,7 @@ def arguments_of(name: str, text: str) -> dict[str, Any]:
         else:
             assert key in ARGUMENTS, f"{name} takes {key}: say in ARGUMENTS what it is to get"
             given[key] = ARGUMENTS[key]
-    if name == "api_requests.list_for_user":
-        del given["exclude"]
+    given.pop("exclude", None)
     return given
 
 
@@ -243,8 +251,9 @@ def test_every_method_treats_every_text_as_it_treats_a_plain_one(
             assert sorted_rows(after) == sorted_rows(tables), (name, text)
     makes = {"users.get_or_create", "site_groups.get_or_create", "site_groups.create", "clients.get_or_create"}
     makes |= {"ml_models.get_or_create", "status.create", "sites.create"}
-    if known:  # what is there cannot be made; a group with users cannot be deleted
-        assert set(METHODS) - answered == {"users.create", "site_groups.create", "site_groups.delete"}
+    if known:  # what is there cannot be made; a group with users, or a client with sites, cannot be deleted
+        refused = {"users.create", "site_groups.create", "site_groups.delete", "clients.delete"}
+        assert set(METHODS) - answered == refused
     else:
         assert makes <= answered
 
@@ -289,7 +298,7 @@ def test_choices_that_look_like_sql_are_refused(repo: Repository, connection: ps
     made(connection, PLAIN)
     before = rows(connection)
     for name, (arguments, _) in METHODS.items():
-        for key in {"by", "on_conflict", "asset_type", "timezone"} & set(arguments):
+        for key in {"by", "on_conflict", "asset_type", "order_by", "timezone"} & set(arguments):
             for text in (*TEXTS, *REFUSED, "", None if key == "by" else 5):
                 aggregate, method = name.split(".")
                 with pytest.raises(InvalidInput):

@@ -187,21 +187,31 @@ def test_text_is_stored_and_found_as_it_is(repo: Repository, text: str) -> None:
             repo.sites.get_by_client_site_id(1, client_name=name),
             *repo.sites.list(country=name, client_name=name),
             *repo.sites.list([site.site_uuid], country=name, client_name=name),
+            *repo.sites.list(client_site_name_contains=name),
             *repo.site_groups.add_site(name, site_uuid=site.site_uuid),
             *repo.site_groups.sites(name),
             *repo.sites.list_for_user(name),
+            *repo.sites.list(site_group_name=name),
         ]
-        assert found == [site] * 8
+        assert found == [site] * 10
         assert repo.sites.visible(name, site_uuids=[site.site_uuid]) == {site.site_uuid}
         model = repo.ml_models.get_or_create(name, version=name, description=name)
         assert (model.name, model.version, model.description) == (name, name, name)
-        assert repo.ml_models.get_or_create(name, version=name) == model
+        assert repo.ml_models.get_or_create(name, version=name) == repo.ml_models.newest(name) == model
+        assert repo.ml_models.list(name=name) == [model]
+        assert repo.ml_models.update(model.ml_model_uuid, description=name) == model
         said = repo.status.create(name, message=name)
         assert (said.status, said.message, repo.status.latest()) == (name, name, said)
         asked = repo.api_requests.create(name, email=name)
-        assert (asked.url, asked.user_uuid) == (name, user.user_uuid)
+        assert (asked.url, asked.user_uuid, asked.email) == (name, user.user_uuid, name)
+        assert repo.api_requests.last_per_user(include=name, exclude=f"not {name}") == [asked]
         assert repo.api_requests.list_for_user(name, include=name, exclude=f"not {name}") == [asked]
         assert repo.api_requests.list_for_user(name, exclude=name) == []
+    for rename in (repo.site_groups.rename, repo.clients.rename):
+        rename(text, f"new {text}")
+        rename(f"new {text}", text)
+    assert repo.users.update(text, new_email=f"new {text}").email == f"new {text}"
+    assert repo.users.update(f"new {text}", new_email=text).site_group_name == text
     assert repo.site_groups.set_service_level(text, level=1).service_level == 1
     assert repo.site_groups.remove_site(text, site_uuid=repo.sites.get_by_client_site_name(text).site_uuid) == []
     assert [user.email for user in repo.site_groups.users(text)] == [text]
@@ -226,6 +236,8 @@ TAKES_TEXT: dict[str, tuple[str, Callable[[Repository, Any], object]]] = {
         "site_group_name",
         lambda repo, text: repo.users.set_site_group("known", site_group_name=text),
     ),
+    "users.update": ("email", lambda repo, text: repo.users.update(text, new_email="new")),
+    "users.update new": ("new_email", lambda repo, text: repo.users.update("known", new_email=text)),
     "users.delete": ("email", lambda repo, text: repo.users.delete(text)),
     "site_groups.get": ("site_group_name", lambda repo, text: repo.site_groups.get(text)),
     "site_groups.get_or_create": ("name", lambda repo, text: repo.site_groups.get_or_create(text)),
@@ -241,6 +253,8 @@ TAKES_TEXT: dict[str, tuple[str, Callable[[Repository, Any], object]]] = {
         "site_group_name",
         lambda repo, text: repo.site_groups.set_service_level(text, level=1),
     ),
+    "site_groups.rename": ("site_group_name", lambda repo, text: repo.site_groups.rename(text, "new")),
+    "site_groups.rename new": ("new_name", lambda repo, text: repo.site_groups.rename("known", text)),
     "site_groups.delete": ("site_group_name", lambda repo, text: repo.site_groups.delete(text)),
     **{
         f"sites.create {name}": (name, lambda repo, text, name=name: repo.sites.create(**{name: text}))
@@ -266,12 +280,18 @@ TAKES_TEXT: dict[str, tuple[str, Callable[[Repository, Any], object]]] = {
     },
     **{
         f"sites.list {name}": (name, lambda repo, text, name=name: repo.sites.list(**{name: text}))
-        for name in ("country", "asset_type", "client_name")
+        for name in ("country", "asset_type", "client_name", "client_site_name_contains", "site_group_name", "order_by")
     },
     "sites.list_for_user": ("email", lambda repo, text: repo.sites.list_for_user(text)),
     "sites.visible": ("email", lambda repo, text: repo.sites.visible(text, site_uuids=[])),
     "clients.get": ("name", lambda repo, text: repo.clients.get(text)),
     "clients.get_or_create": ("name", lambda repo, text: repo.clients.get_or_create(text)),
+    "clients.rename": ("name", lambda repo, text: repo.clients.rename(text, "new")),
+    "clients.rename new": ("new_name", lambda repo, text: repo.clients.rename("known", text)),
+    "clients.delete": ("name", lambda repo, text: repo.clients.delete(text)),
+    "ml_models.newest": ("name", lambda repo, text: repo.ml_models.newest(text)),
+    "ml_models.list": ("name", lambda repo, text: repo.ml_models.list(name=text)),
+    "ml_models.update": ("description", lambda repo, text: repo.ml_models.update(SITE, description=text)),
     "ml_models.get_or_create": ("name", lambda repo, text: repo.ml_models.get_or_create(text)),
     **{
         f"ml_models.get_or_create {name}": (
@@ -289,6 +309,13 @@ TAKES_TEXT: dict[str, tuple[str, Callable[[Repository, Any], object]]] = {
         f"api_requests.list_for_user {name}": (
             name,
             lambda repo, text, name=name: repo.api_requests.list_for_user("known", **{name: text}),
+        )
+        for name in ("include", "exclude")
+    },
+    **{
+        f"api_requests.last_per_user {name}": (
+            name,
+            lambda repo, text, name=name: repo.api_requests.last_per_user(**{name: text}),
         )
         for name in ("include", "exclude")
     },

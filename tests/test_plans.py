@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from databases import Databases
 from headers import indexes, touches
-from plan_cases import CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
-from plan_checks import GENERIC, HOW, Prover
-from plan_database import fill
+from plan_cases import ALWAYS, CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
+from plan_checks import CUSTOM, GENERIC, HOW, Prover
+from plan_database import fill, user
 from test_queries import COPY_FROM
 
 from pvsite_sql.engine.queries import Query, load
@@ -91,6 +91,28 @@ def test_the_timestamp_of_a_forecast_leads_to_one_partition(prover, name):
         for how in HOW:
             scans = prover.run(QUERIES[name], each, how).plan.scans(prover.catalog)
             assert {scan.relation for scan in scans} == {"forecasts_p2024_12"}, how
+
+
+def test_without_a_filter_the_last_request_of_each_user_is_the_only_one_that_is_read(prover):
+    asked = replace(QUERIES["api_requests/last_per_user"], sections={"Index": "", "Touches": "users + result"})
+    run = prover.run(asked, CASES[asked.name][0], CUSTOM)
+    rows = sum(scan.rows for scan in run.plan.scans(prover.catalog))
+    assert 0 < rows <= run.limit
+
+
+@pytest.mark.parametrize("name", ["list_for_user", "list_for_user_newest_first"])
+def test_a_page_of_many_requests_does_not_read_all_of_them(prover, name):
+    many = f"""
+        INSERT INTO api_request (url, user_uuid, created_utc)
+        SELECT '/sites', '{user(7)}', timestamptz '2024-01-01 00:00Z' + n * interval '1 minute'
+        FROM generate_series(1, 20000) AS n;
+        ANALYZE api_request
+    """
+    page = case(email="user7@example.com", **ALWAYS, include="", exclude="", limit="2", offset="1", staged=many)
+    for how in HOW:
+        run = prover.run(QUERIES[f"api_requests/{name}"], page, how)
+        (scan,) = [scan for scan in run.plan.scans(prover.catalog) if scan.relation == "api_request"]
+        assert scan.rows < 100, f"{how}:\n{run.plan}"
 
 
 @pytest.mark.parametrize("table", ["generation", "forecasts"])

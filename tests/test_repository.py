@@ -80,12 +80,15 @@ def names(repo: Repository | Transaction) -> list[str]:
 
 @pytest.mark.parametrize(("model", "table"), ROWS.items(), ids=ROWS.values())
 def test_a_model_has_the_columns_of_its_table(postgresql: psycopg.Connection, model: Any, table: str) -> None:
+    """And of a table that it refers to, what people call the row."""
     columns = postgresql.execute(
         "SELECT column_name, is_nullable = 'YES' FROM information_schema.columns "
         "WHERE table_schema = 'public' AND table_name = %s ORDER BY ordinal_position",
         [table],
     ).fetchall()
     fields = {name: type(None) in get_args(field.annotation) for name, field in model.model_fields.items()}
+    for joined in {models.User: ["site_group_name"], models.ApiRequest: ["email"]}.get(model, []):
+        del fields[joined]
     assert list(fields.items()) == columns
 
 
@@ -103,11 +106,13 @@ def test_everything_is_importable_from_the_package() -> None:
 
 
 def test_one_argument_has_a_place_the_others_have_names(repo: Repository) -> None:
+    several = {"site_groups.rename": 2, "clients.rename": 2, "sites.set_ml_model": 3}  # which read as a sentence
     for aggregate in AGGREGATES:
         for name, method in inspect.getmembers(getattr(repo, aggregate), inspect.ismethod):
             if not name.startswith("_"):
                 kinds = [parameter.kind for parameter in inspect.signature(method).parameters.values()]
-                assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) <= 1, f"{aggregate}.{name}"
+                places = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+                assert places <= several.get(f"{aggregate}.{name}", 1), f"{aggregate}.{name}"
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,7 @@ def store(own: Repository) -> Given:
     email = own.users.create(f"{name}@example.com", site_group_name=group).email
     own.site_groups.add_site(group, site_uuid=site)
     own.inverters.create(site_uuid=site)
+    own.clients.get_or_create(" without sites")
     own.generation.insert(reading_frame(site, start=f"{NOON:%F %T}"))
     own.forecasts.insert(forecast_frame(site, p10=0.5), model_name=name)
     own.status.create("ok", message=name)
@@ -154,8 +155,10 @@ def given(repositories: dict[str, Repository]) -> Given:
 Method = Callable[[Repository, Given], Any]
 READS: dict[str, Method] = {
     "users.get": lambda r, g: r.users.get(g.email),
+    "users.get_by_uuid": lambda r, g: r.users.get_by_uuid(r.users.get(g.email).user_uuid),
     "users.list": lambda r, g: r.users.list(),
     "site_groups.get": lambda r, g: r.site_groups.get(g.group),
+    "site_groups.get_by_uuid": lambda r, g: r.site_groups.get_by_uuid(r.site_groups.get(g.group).site_group_uuid),
     "site_groups.list": lambda r, g: r.site_groups.list(),
     "site_groups.sites": lambda r, g: r.site_groups.sites(g.group),
     "site_groups.users": lambda r, g: r.site_groups.users(g.group),
@@ -164,6 +167,7 @@ READS: dict[str, Method] = {
     "sites.get_by_client_site_name": lambda r, g: r.sites.get_by_client_site_name(g.client),
     "sites.get_as_of": lambda r, g: r.sites.get_as_of(g.site, at_utc=datetime.now(UTC)),
     "sites.history": lambda r, g: r.sites.history(g.site),
+    "sites.groups": lambda r, g: r.sites.groups(g.site),
     "sites.list": lambda r, g: (r.sites.list(client_name=g.client), r.sites.list([g.site])),
     "sites.list_for_user": lambda r, g: (
         r.sites.list_for_user(g.email),
@@ -188,10 +192,14 @@ READS: dict[str, Method] = {
     "forecasts.day_ahead_values": lambda r, g: r.forecasts.day_ahead_values([g.site], hour=9, timezone="UTC"),
     "forecasts.values_at_horizon": lambda r, g: r.forecasts.values_at_horizon([g.site], horizon_minutes=30),
     "forecasts.error_by_horizon": lambda r, g: r.forecasts.error_by_horizon([g.site]).to_csv(),
-    "ml_models.list": lambda r, g: r.ml_models.list(),
+    "ml_models.list": lambda r, g: (r.ml_models.list(), r.ml_models.list(site_uuid=g.site)),
+    "ml_models.newest": lambda r, g: r.ml_models.newest(g.client),
     "status.latest": lambda r, g: r.status.latest(),
     "api_requests.last_per_user": lambda r, g: r.api_requests.last_per_user(),
-    "api_requests.list_for_user": lambda r, g: r.api_requests.list_for_user(g.email),
+    "api_requests.list_for_user": lambda r, g: (
+        r.api_requests.list_for_user(g.email),
+        r.api_requests.list_for_user(g.email, newest_first=True),
+    ),
     "check": lambda r, g: r.check(),
 }
 INGESTS: dict[str, Method] = {
@@ -205,12 +213,14 @@ ADMINISTERS: dict[str, Method] = {
     "users.create": lambda r, g: r.users.create(g.new, site_group_name=g.group),
     "users.get_or_create": lambda r, g: r.users.get_or_create(g.new),
     "users.set_site_group": lambda r, g: r.users.set_site_group(g.email, site_group_name=g.group),
+    "users.update": lambda r, g: r.users.update(g.email, new_email=g.new),
     "users.delete": lambda r, g: r.users.delete(g.email),
     "site_groups.create": lambda r, g: r.site_groups.create(g.new),
     "site_groups.get_or_create": lambda r, g: r.site_groups.get_or_create(g.new),
     "site_groups.add_site": lambda r, g: r.site_groups.add_site(g.group, site_uuid=g.site),
     "site_groups.remove_site": lambda r, g: r.site_groups.remove_site(g.group, site_uuid=g.site),
     "site_groups.set_service_level": lambda r, g: r.site_groups.set_service_level(g.group, level=1),
+    "site_groups.rename": lambda r, g: r.site_groups.rename(g.group, g.new),
     "site_groups.delete": lambda r, g: r.site_groups.delete(r.site_groups.list()[0].site_group_name),
     "sites.create": lambda r, g: r.sites.create(client_uuid=r.clients.get(g.client).client_uuid, capacity_kw=4),
     "sites.get_or_create": lambda r, g: r.sites.get_or_create(client_site_name=g.new, client_name=g.client, tilt=1),
@@ -218,6 +228,9 @@ ADMINISTERS: dict[str, Method] = {
     "sites.set_ml_model": lambda r, g: r.sites.set_ml_model(g.site, g.client),
     "sites.delete": lambda r, g: r.sites.delete(g.site, delete_generation=True),
     "clients.get_or_create": lambda r, g: r.clients.get_or_create(g.new),
+    "clients.rename": lambda r, g: r.clients.rename(g.client, g.new),
+    "clients.delete": lambda r, g: r.clients.delete(" without sites"),
+    "ml_models.update": lambda r, g: r.ml_models.update(r.ml_models.newest(g.client).ml_model_uuid, description="new"),
     "inverters.create": lambda r, g: r.inverters.create(site_uuid=g.site),
 }
 EXISTING: dict[str, Method] = {
@@ -389,6 +402,7 @@ NOBODYS = [
     "DELETE FROM _yoyo_migration",
     "SELECT FROM _yoyo_log",
     "UPDATE status SET message = 'changed'",
+    "UPDATE ml_models SET name = 'mine'",
     "DELETE FROM api_request",
     "SET ROLE pvsite_somebody",
     "SET session_replication_role = replica",
@@ -414,7 +428,9 @@ NOT_AN_INGESTORS = [
     "UPDATE generation SET site_uuid = gen_random_uuid()",
     "UPDATE generation SET start_utc = '2024-06-01'",
     "UPDATE forecasts SET forecast_uuid = gen_random_uuid()",
-    "UPDATE ml_models SET name = 'mine'",
+    "UPDATE ml_models SET description = 'mine'",
+    "UPDATE clients SET client_name = 'mine'",
+    "DELETE FROM clients",
     "LOCK TABLE generation IN ACCESS EXCLUSIVE MODE",
     "LOCK TABLE generation IN SHARE MODE",
     "LOCK TABLE forecasts IN ACCESS EXCLUSIVE MODE",

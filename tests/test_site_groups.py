@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from concurrency import CALLERS, concurrently, held_up
+from conftest import pages
 
 from pvsite_sql import CheckFailed, ConstraintError, Duplicate, InvalidInput, NotFound, Repository, Site
 from pvsite_sql.site_groups import SiteGroups
@@ -32,7 +35,8 @@ def groups(repo: Repository) -> SiteGroups:
 def test_create_makes_a_group_of_the_basic_service(repo: Repository) -> None:
     group = repo.site_groups.create("north")
     assert (group.site_group_name, group.service_level) == ("north", 0)
-    assert repo.site_groups.get("north") == group
+    assert repo.site_groups.get("north") == repo.site_groups.get_by_uuid(group.site_group_uuid) == group
+    assert repo.site_groups.get_by_uuid(str(group.site_group_uuid)) == group
 
 
 def test_create_takes_a_service_level(repo: Repository) -> None:
@@ -79,11 +83,14 @@ def test_set_service_level_changes_one_group(groups: SiteGroups) -> None:
 def test_list_is_by_name(repo: Repository) -> None:
     made = {name: repo.site_groups.create(name) for name in ("c", "a", "b")}
     assert repo.site_groups.list() == [made["a"], made["b"], made["c"]]
+    pages(repo.site_groups.list, [made["a"], made["b"], made["c"]])
 
 
-def test_users_are_those_of_the_group_by_email(groups: SiteGroups) -> None:
+def test_users_are_those_of_the_group_by_email(repo: Repository, groups: SiteGroups) -> None:
     assert [user.email for user in groups.users("north")] == ["alice@x.org", "bob@x.org"]
     assert groups.users("south") == []
+    repo.users.create("carol@x.org", site_group_name="north")
+    pages(partial(groups.users, "north"), [repo.users.get(f"{name}@x.org") for name in ("alice", "bob", "carol")])
 
 
 def test_get_or_create_makes_a_group_once(repo: Repository) -> None:
@@ -115,6 +122,7 @@ UNKNOWN_GROUP = {
     "add_site_which_was_an_attribute_error": lambda groups, uuid: groups.add_site("east", site_uuid=uuid),
     "remove_site": lambda groups, uuid: groups.remove_site("east", site_uuid=uuid),
     "set_service_level": lambda groups, _: groups.set_service_level("east", level=1),
+    "rename": lambda groups, _: groups.rename("east", "west"),
     "delete": lambda groups, _: groups.delete("east"),
 }
 
@@ -128,6 +136,43 @@ def test_an_unknown_group_is_not_found(
         call(groups, site.site_uuid)
     assert str(refusal.value) == "no site group 'east'"
     assert groups.list() == known
+
+
+def test_an_unknown_uuid_is_not_found(groups: SiteGroups) -> None:
+    unknown = uuid4()
+    with pytest.raises(NotFound) as refusal:
+        groups.get_by_uuid(unknown)
+    assert str(refusal.value) == f"no site group {unknown}"
+    with pytest.raises(InvalidInput, match="site_group_uuid: must be a UUID, got 'north'"):
+        groups.get_by_uuid("north")
+
+
+def test_rename_keeps_users_sites_and_service_level(groups: SiteGroups, site: Site) -> None:
+    groups.add_site("north", site_uuid=site.site_uuid)
+    north, south = groups.set_service_level("north", level=2), groups.get("south")
+    renamed = groups.rename("north", "zenith")
+    assert renamed == north.model_copy(update={"site_group_name": "zenith"})
+    assert groups.list() == [south, renamed]
+    assert groups.sites("zenith") == [site]
+    assert [user.email for user in groups.users("zenith")] == ["alice@x.org", "bob@x.org"]
+    assert groups.rename("zenith", "zenith") == renamed
+
+
+@pytest.mark.parametrize("new", ["", None, 5])
+def test_a_new_name_is_a_text(groups: SiteGroups, new: Any) -> None:
+    known = groups.list()
+    with pytest.raises(InvalidInput, match=r"^new_name: must"):
+        groups.rename("north", new)
+    assert groups.list() == known
+
+
+def test_rename_to_a_taken_name_changes_nothing(groups: SiteGroups) -> None:
+    known = groups.list()
+    with pytest.raises(Duplicate, match="south") as refusal:
+        groups.rename("north", "south")
+    assert refusal.value.constraint_name == "site_groups_site_group_name_key"
+    assert groups.list() == known
+    assert groups.rename("north", "South").site_group_name == "South"  # another name
 
 
 @pytest.mark.parametrize("method", ["add_site", "remove_site"])
@@ -148,6 +193,7 @@ def test_add_site_returns_the_groups_sites_by_uuid(groups: SiteGroups, sites: li
     assert groups.add_site("north", site_uuid=second.site_uuid) == sites  # where it is already
     assert groups.sites("north") == sites
     assert groups.sites("south") == []
+    pages(partial(groups.sites, "north"), sites)
 
 
 def test_remove_site_leaves_the_site_and_its_other_groups(

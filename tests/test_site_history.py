@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from concurrency import CALLERS, concurrently, held_up
+from conftest import pages
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 from test_hostile_text import REFUSED, TEXTS
@@ -96,6 +97,14 @@ class TestHistory:
         with pytest.raises(NotFound, match="no history of it"):
             repo.sites.history(uuid4())
         assert len(repo.sites.history(site.site_uuid)) == 1
+
+    def test_comes_in_parts(self, repo: Repository, site: Site) -> None:
+        for tilt in (1, 2, 3):
+            repo.sites.update(site.site_uuid, tilt=tilt)
+        pages(partial(repo.sites.history, site.site_uuid), repo.sites.history(site.site_uuid))
+        for part in ({"limit": 0}, {"offset": 1}, {"limit": 5}):
+            with pytest.raises(NotFound, match="and no history of it"):
+                repo.sites.history(uuid4(), **part)
 
     def test_passes_over_updates_that_change_nothing(
         self, repo: Repository, site: Site, hand: psycopg.Connection

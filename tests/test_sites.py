@@ -12,7 +12,7 @@ import numpy as np
 import psycopg
 import pytest
 from concurrency import concurrently, held_up
-from conftest import reading_frame
+from conftest import pages, reading_frame
 
 from pvsite_sql import (
     CheckFailed,
@@ -193,6 +193,7 @@ NAMES_A_SITE: dict[str, Callable[[Repository, Any], object]] = {
     "update": lambda repo, uuid: repo.sites.update(uuid, dno="UKPN"),
     "update_of_nothing": lambda repo, uuid: repo.sites.update(uuid),
     "delete": lambda repo, uuid: repo.sites.delete(uuid),
+    "groups": lambda repo, uuid: repo.sites.groups(uuid),
 }
 
 
@@ -289,12 +290,17 @@ def test_by_client_site_name(repo: Repository) -> None:
 def four(repo: Repository) -> list[Site]:
     """Sites that differ in what `list` filters by."""
     sun, moon = (repo.clients.get_or_create(name).client_uuid for name in ("Sun", "Moon"))
-    return [
-        repo.sites.create(client_uuid=sun),
+    sites = [
+        repo.sites.create(client_uuid=sun, client_site_name="south_roof"),
         repo.sites.create(client_uuid=moon, country="de", active=False),
-        repo.sites.create(client_uuid=sun, country="de", asset_type="wind"),
-        repo.sites.create(asset_type="wind", active=False),
+        repo.sites.create(client_uuid=sun, country="de", asset_type="wind", client_site_name="roof 100%"),
+        repo.sites.create(asset_type="wind", active=False, client_site_name="Roof"),
     ]
+    for name in ("north", "nowhere"):
+        repo.site_groups.create(name)
+    for n in (0, 1, 3):
+        repo.site_groups.add_site("north", site_uuid=sites[n].site_uuid)
+    return sites
 
 
 @pytest.mark.parametrize(
@@ -308,7 +314,14 @@ def four(repo: Repository) -> list[Site]:
         ({"active": True}, "02"),
         ({"active": False}, "13"),
         ({"client_name": "Sun"}, "02"),
-        ({"client_name": "Mars"}, ""),
+        ({"client_site_name_contains": "roof"}, "02"),
+        ({"client_site_name_contains": "Roof"}, "3"),
+        ({"client_site_name_contains": "%"}, "2"),
+        ({"client_site_name_contains": "_"}, "0"),
+        ({"client_site_name_contains": "roof", "active": True, "client_name": "Sun"}, "02"),
+        ({"site_group_name": "north"}, "013"),
+        ({"site_group_name": "nowhere"}, ""),
+        ({"site_group_name": "north", "client_name": "Sun", "client_site_name_contains": "roof"}, "0"),
         ({"country": "de", "asset_type": "wind", "active": True, "client_name": "Sun"}, "2"),
         ({"country": "uk", "asset_type": "wind", "client_name": "Sun"}, ""),
     ],
@@ -334,9 +347,71 @@ def test_list_of_some_sites(repo: Repository, four: list[Site]) -> None:
             repo.sites.list(one)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("client_name", "client"), ("site_group_name", "site group")])
+@pytest.mark.parametrize("unknown", ["Mars", "sun", "NORTH", "%"])
+def test_a_list_of_an_unknown_owner_is_not_found_where_it_was_empty(
+    repo: Repository, four: list[Site], name: str, kind: str, unknown: str
+) -> None:
+    for sites in (None, [four[0].site_uuid], []):
+        with pytest.raises(NotFound) as refusal:
+            repo.sites.list(sites, **{name: unknown})
+        assert str(refusal.value) == f"no {kind} {unknown!r}"
+
+
+def test_list_in_another_order(repo: Repository, four: list[Site], postgresql: psycopg.Connection) -> None:
+    by_age = sorted(four, key=lambda site: site.created_utc)
+    assert by_age == four
+    uuids = [site.site_uuid for site in four]
+    for ask in (repo.sites.list, partial(repo.sites.list, uuids)):
+        assert ask(order_by="created_utc") == by_age
+        assert ask(order_by="site_uuid") == by_uuid(*four)
+        named = ask(order_by="client_site_name")
+        assert named[-1] == four[1]  # without a name
+        assert {site.site_uuid for site in named} == set(uuids)
+    (order,) = postgresql.execute(
+        "SELECT array_agg(client_site_name ORDER BY client_site_name) FROM sites"
+    ).fetchone() or ((),)
+    assert [site.client_site_name for site in named] == order
+
+
+@pytest.mark.parametrize("order_by", ["site_uuid", "created_utc", "client_site_name"])
+def test_list_in_parts_loses_none(repo: Repository, order_by: str) -> None:
+    with repo.transaction() as tx:  # all of one time, and several of a name
+        sites = [tx.sites.create(client_site_name=name) for name in ("a", None, "b", "a", None, "b", "a")]
+    ask = partial(repo.sites.list, order_by=order_by)
+    whole = ask()
+    assert {site.site_uuid for site in whole} == {site.site_uuid for site in sites}
+    pages(ask, whole)
+    pages(partial(ask, [site.site_uuid for site in sites]), whole)
+    pages(partial(ask, client_site_name_contains="a"), [site for site in whole if site.client_site_name == "a"])
+    if order_by == "client_site_name":
+        assert whole == [site for name in ("a", "b", None) for site in by_uuid(*sites) if site.client_site_name == name]
+    else:
+        assert whole == by_uuid(*sites)
+
+
+@pytest.mark.parametrize("order_by", ["capacity_kw", "", None, 5, "site_uuid DESC"])
+def test_an_order_is_one_of_three(repo: Repository, order_by: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"^order_by: must be one of site_uuid, created_utc, client_site_name, got "):
+        repo.sites.list(order_by=order_by)
+
+
+def test_groups_of_a_site_are_by_name(repo: Repository, site: Site) -> None:
+    assert repo.sites.groups(site.site_uuid) == []
+    other = repo.sites.create()
+    made = {name: repo.site_groups.create(name) for name in ("b", "c", "a")}
+    for name, each in (("b", site), ("c", other), ("a", site), ("a", other)):
+        repo.site_groups.add_site(name, site_uuid=each.site_uuid)
+    assert repo.sites.groups(site.site_uuid) == [made["a"], made["b"]]
+    assert repo.sites.groups(str(other.site_uuid)) == [made["a"], made["c"]]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("asset_type", "solar"), ("active", "false"), ("country", ""), ("client_name", ""), ("country", 0)],
+    [
+        *[("asset_type", "solar"), ("active", "false"), ("country", ""), ("client_name", ""), ("country", 0)],
+        *[("client_site_name_contains", ""), ("site_group_name", ""), ("client_site_name_contains", 7)],
+    ],
 )
 def test_a_filter_that_says_nothing_is_not_no_filter(repo: Repository, name: str, value: Any) -> None:
     with pytest.raises(InvalidInput, match=f"^{name}: "):
@@ -359,6 +434,9 @@ def test_list_for_user_is_of_the_users_group(repo: Repository, grouped: list[Sit
     assert repo.sites.list_for_user(BOB) == by_uuid(*grouped[1:3])
     repo.users.get_or_create("carol@x.org")
     assert repo.sites.list_for_user("carol@x.org") == []
+    repo.site_groups.add_site(f"site_group_for_{ALICE}", site_uuid=grouped[3].site_uuid)
+    for box in (None, LatitudeLongitudeLimits()):
+        pages(partial(repo.sites.list_for_user, ALICE, within=box), by_uuid(*grouped[:2], grouped[3]))
 
 
 def test_a_box_does_not_leak_the_sites_of_other_groups(repo: Repository, grouped: list[Site]) -> None:

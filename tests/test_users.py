@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
 from concurrency import CALLERS, concurrently, held_up
+from conftest import pages
 
-from pvsite_sql import CheckFailed, Duplicate, NotFound, Repository
+from pvsite_sql import CheckFailed, Duplicate, InvalidInput, NotFound, Repository
 from pvsite_sql.users import Users
 
 ALICE = "alice@example.com"
@@ -26,7 +29,8 @@ def users(repo: Repository) -> Users:
 def test_create_puts_a_user_into_a_group(repo: Repository, users: Users) -> None:
     user = users.create(ALICE, site_group_name="south")
     assert (user.email, user.site_group_uuid) == (ALICE, repo.site_groups.get("south").site_group_uuid)
-    assert users.get(ALICE) == user
+    assert user.site_group_name == "south"
+    assert users.get(ALICE) == users.get_by_uuid(user.user_uuid) == users.get_by_uuid(str(user.user_uuid)) == user
     assert users.list() == [user]
 
 
@@ -41,6 +45,7 @@ def test_create_refuses_a_second_user_of_an_email(users: Users) -> None:
 def test_list_is_by_email(users: Users) -> None:
     made = [users.create(email, site_group_name="north") for email in ("c@x.org", "a@x.org", "b@x.org")]
     assert users.list() == sorted(made, key=lambda user: user.email)
+    pages(users.list, sorted(made, key=lambda user: user.email))
 
 
 def test_emails_are_compared_as_they_are_written(users: Users) -> None:
@@ -55,15 +60,25 @@ def test_emails_are_compared_as_they_are_written(users: Users) -> None:
     [
         lambda users: users.get("bob@x.org"),
         lambda users: users.set_site_group("bob@x.org", site_group_name="north"),
+        lambda users: users.update("bob@x.org", new_email="carol@x.org"),
         lambda users: users.delete("bob@x.org"),
     ],
-    ids=["get", "set_site_group_which_did_nothing_or_made_the_user", "delete"],
+    ids=["get", "set_site_group_which_did_nothing_or_made_the_user", "update", "delete"],
 )
 def test_an_unknown_user_is_not_found(users: Users, call: Callable[[Users], object]) -> None:
     with pytest.raises(NotFound) as refusal:
         call(users)
     assert str(refusal.value) == "no user 'bob@x.org'"
     assert users.list() == []
+
+
+def test_an_unknown_uuid_is_not_found(users: Users) -> None:
+    unknown = uuid4()
+    with pytest.raises(NotFound) as refusal:
+        users.get_by_uuid(unknown)
+    assert str(refusal.value) == f"no user {unknown}"
+    with pytest.raises(InvalidInput, match="user_uuid: must be a UUID, got 'alice'"):
+        users.get_by_uuid("alice")
 
 
 @pytest.mark.parametrize("method", ["create", "set_site_group"])
@@ -79,6 +94,7 @@ def test_get_or_create_makes_a_user_with_a_group_of_its_own(repo: Repository) ->
     user = repo.users.get_or_create(ALICE)
     (group,) = repo.site_groups.list()
     assert (group.site_group_name, group.site_group_uuid) == (OWN_GROUP, user.site_group_uuid)
+    assert user.site_group_name == OWN_GROUP
     assert repo.users.get_or_create(ALICE) == user == repo.users.get(ALICE)
     assert repo.site_groups.list() == [group]
 
@@ -181,8 +197,96 @@ def test_a_group_that_another_deletes_meanwhile_is_not_found(
 def test_set_site_group_moves_a_user(repo: Repository, users: Users) -> None:
     alice, bob = (users.create(email, site_group_name="north") for email in (ALICE, "bob@x.org"))
     moved = users.set_site_group(ALICE, site_group_name="south")
-    assert moved == alice.model_copy(update={"site_group_uuid": repo.site_groups.get("south").site_group_uuid})
+    south = repo.site_groups.get("south")
+    assert moved == alice.model_copy(
+        update={"site_group_uuid": south.site_group_uuid, "site_group_name": south.site_group_name}
+    )
     assert users.list() == [moved, bob]
+
+
+def test_the_group_of_a_user_has_the_name_that_it_has_now(repo: Repository, users: Users) -> None:
+    user = users.create(ALICE, site_group_name="north")
+    repo.site_groups.rename("north", "far north")
+    renamed = user.model_copy(update={"site_group_name": "far north"})
+    assert users.get(ALICE) == users.get_or_create(ALICE) == users.get_by_uuid(user.user_uuid) == renamed
+    assert users.list() == repo.site_groups.users("far north") == [renamed]
+
+
+def test_update_changes_the_email_and_nothing_else(repo: Repository, users: Users) -> None:
+    alice, bob = (users.create(email, site_group_name="north") for email in (ALICE, "bob@x.org"))
+    asked = repo.api_requests.create("/sites", email=ALICE)
+    moved = users.update(ALICE, new_email="alice@y.org")
+    assert moved == alice.model_copy(update={"email": "alice@y.org"})
+    assert users.list() == repo.site_groups.users("north") == [moved, bob]
+    assert repo.api_requests.list_for_user("alice@y.org") == [asked.model_copy(update={"email": "alice@y.org"})]
+    with pytest.raises(NotFound, match=ALICE):
+        users.get(ALICE)
+
+
+def test_update_to_the_same_email_changes_nothing(repo: Repository) -> None:
+    user = repo.users.get_or_create(ALICE)
+    assert repo.users.update(ALICE, new_email=ALICE) == user == repo.users.get(ALICE)
+
+
+def test_emails_that_differ_in_case_are_different_ones(users: Users) -> None:
+    alice = users.create(ALICE, site_group_name="north")
+    upper = users.update(ALICE, new_email=ALICE.upper())
+    assert upper == alice.model_copy(update={"email": ALICE.upper()})
+    assert users.create(ALICE, site_group_name="south") != upper
+
+
+@pytest.mark.parametrize("new", ["", None, 5])
+def test_a_new_email_is_a_text(users: Users, new: Any) -> None:
+    user = users.create(ALICE, site_group_name="north")
+    with pytest.raises(InvalidInput, match=r"^new_email: must"):
+        users.update(ALICE, new_email=new)
+    assert users.list() == [user]
+
+
+def test_update_to_a_taken_email_changes_nothing(users: Users) -> None:
+    known = [users.create(email, site_group_name="north") for email in (ALICE, "bob@x.org")]
+    with pytest.raises(Duplicate, match=r"bob@x\.org") as refusal:
+        users.update(ALICE, new_email="bob@x.org")
+    assert refusal.value.constraint_name == "users_email_key"
+    assert users.list() == known
+
+
+def test_whoever_gets_the_old_email_does_not_see_what_the_user_sees(repo: Repository) -> None:
+    """Else get_or_create would take the group that the user left its name on."""
+    site_uuid = repo.sites.create().site_uuid
+    alice = repo.users.get_or_create(ALICE)
+    repo.site_groups.add_site(OWN_GROUP, site_uuid=site_uuid)
+    moved = repo.users.update(ALICE, new_email="alice@y.org")
+    assert moved == alice.model_copy(update={"email": "alice@y.org", "site_group_name": "site_group_for_alice@y.org"})
+    assert repo.users.get("alice@y.org") == repo.users.get_or_create("alice@y.org") == moved
+    repo.users.get_or_create(ALICE)
+    assert repo.sites.list_for_user(ALICE) == []
+    assert [site.site_uuid for site in repo.sites.list_for_user("alice@y.org")] == [site_uuid]
+
+
+def test_a_group_that_the_user_left_behind_goes_along(repo: Repository, users: Users) -> None:
+    users.get_or_create(ALICE)
+    users.set_site_group(ALICE, site_group_name="north")
+    repo.site_groups.add_site(OWN_GROUP, site_uuid=repo.sites.create().site_uuid)
+    assert users.update(ALICE, new_email="alice@y.org").site_group_name == "north"
+    users.get_or_create(ALICE)
+    assert repo.sites.list_for_user(ALICE) == []
+
+
+def test_update_where_the_name_of_the_group_is_taken_changes_nothing(repo: Repository) -> None:
+    user = repo.users.get_or_create(ALICE)
+    repo.site_groups.create("site_group_for_alice@y.org")
+    with pytest.raises(Duplicate, match=r"site_group_for_alice@y\.org") as refusal:
+        repo.users.update(ALICE, new_email="alice@y.org")
+    assert refusal.value.constraint_name == "site_groups_site_group_name_key"
+    assert repo.users.list() == [user]
+
+
+def test_update_of_an_unknown_user_leaves_the_group_of_that_name(repo: Repository) -> None:
+    group = repo.site_groups.create(OWN_GROUP)
+    with pytest.raises(NotFound):
+        repo.users.update(ALICE, new_email="alice@y.org")
+    assert repo.site_groups.list() == [group]
 
 
 def test_delete_leaves_the_group_and_the_requests(repo: Repository, users: Users) -> None:

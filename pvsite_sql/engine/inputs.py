@@ -24,6 +24,7 @@ __all__ = [
     "as_utc",
     "as_uuid",
     "as_uuids",
+    "page",
     "window",
 ]
 
@@ -154,6 +155,21 @@ def _check_json_text(value: str, name: str, place: str) -> None:
         as_text(value, name)
     except InvalidInput as error:
         raise error.replace(reason=f"{place} {error.reason}") from None
+
+
+def page(limit: int | None, offset: int) -> dict[str, Any]:
+    """Return the query parameters `limit` and `offset` of a part of a list. A limit of None means the whole rest.
+
+    Raises:
+        InvalidInput: one of them is not an integer from 0 on.
+    """
+    return {"limit": "" if limit is None else str(_as_count(limit, "limit")), "offset": _as_count(offset, "offset")}
+
+
+def _as_count(value: int, name: str) -> int:
+    if (number := as_integer(value, name)) < 0:
+        raise InvalidInput(f"must be 0 or greater, got {value!r}", column=name)
+    return number
 
 
 @cache

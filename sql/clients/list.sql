@@ -1,6 +1,8 @@
 -- Return all clients, ordered by name.
 --
--- Parameters: none
+-- Parameters:
+--   limit   text    return at most this many rows; empty for all
+--   offset  bigint  skip this many rows
 -- Result: Client
 --   client_uuid  uuid
 --   client_name  text
@@ -12,4 +14,5 @@ SELECT
     c.client_name,
     c.created_utc
 FROM clients AS c
-ORDER BY c.client_name;
+ORDER BY c.client_name
+LIMIT NULLIF(:'limit', '')::bigint OFFSET :'offset'::bigint;

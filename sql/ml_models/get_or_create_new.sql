@@ -1,10 +1,11 @@
--- Return the model with this name and version, or create it. An existing model keeps its description. No row means that
--- a concurrent transaction created the model. Run the query again.
+-- Return the model with this name and version, or create it. An existing model keeps its description. A new one without a
+-- description gets that of the newest version before it. No row means that a concurrent transaction created the model.
+-- Run the query again.
 --
 -- Parameters:
 --   name         text  the name of the model
 --   version      text  the version; empty for none
---   description  text  the description; empty for none
+--   description  text  the description of a new model; empty for that of the version before it
 -- Result: MlModel
 --   ml_model_uuid  uuid
 --   name           text
@@ -12,7 +13,7 @@
 --   description    text
 --   created_utc    timestamptz
 -- Index: ml_models_name_version_key
--- Touches: 1
+-- Touches: 1 + versions
 WITH existing AS (
     SELECT
         m.ml_model_uuid,
@@ -31,7 +32,13 @@ created AS (
     SELECT
         :'name'::text,
         :'version'::text,
-        NULLIF(:'description', '')
+        COALESCE(NULLIF(:'description', ''), (
+            SELECT b.description
+            FROM ml_models AS b
+            WHERE b.name = :'name'::text
+            ORDER BY b.created_utc DESC, b.version DESC
+            LIMIT 1
+        ))
     WHERE NOT EXISTS (SELECT FROM existing)
     ON CONFLICT (name, version) DO NOTHING
     RETURNING ml_model_uuid, name, version, description, created_utc

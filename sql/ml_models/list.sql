@@ -1,6 +1,9 @@
--- Return all models, ordered by name and version.
+-- Return all models, or all versions of one model, ordered by name and version.
 --
--- Parameters: none
+-- Parameters:
+--   name    text    return only models with this name; empty for all
+--   limit   text    return at most this many rows; empty for all
+--   offset  bigint  skip this many rows
 -- Result: MlModel
 --   ml_model_uuid  uuid
 --   name           text
@@ -16,4 +19,6 @@ SELECT
     m.description,
     m.created_utc
 FROM ml_models AS m
-ORDER BY m.name, m.version;
+WHERE m.name = COALESCE(NULLIF(:'name', ''), m.name)
+ORDER BY m.name, m.version
+LIMIT NULLIF(:'limit', '')::bigint OFFSET :'offset'::bigint;

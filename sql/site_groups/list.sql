@@ -1,6 +1,8 @@
 -- Return all site groups, ordered by name.
 --
--- Parameters: none
+-- Parameters:
+--   limit   text    return at most this many rows; empty for all
+--   offset  bigint  skip this many rows
 -- Result: SiteGroup
 --   site_group_uuid  uuid
 --   site_group_name  text
@@ -14,4 +16,5 @@ SELECT
     g.service_level,
     g.created_utc
 FROM site_groups AS g
-ORDER BY g.site_group_name;
+ORDER BY g.site_group_name
+LIMIT NULLIF(:'limit', '')::bigint OFFSET :'offset'::bigint;

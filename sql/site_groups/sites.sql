@@ -1,7 +1,9 @@
 -- Return the sites of a site group, ordered by site_uuid.
 --
 -- Parameters:
---   site_group_name  text  the name of the site group
+--   site_group_name  text    the name of the site group
+--   limit            text    return at most this many rows; empty for all
+--   offset           bigint  skip this many rows
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid
@@ -52,4 +54,5 @@ FROM site_groups AS g
 JOIN site_group_sites AS gs ON gs.site_group_uuid = g.site_group_uuid
 JOIN sites AS s ON s.site_uuid = gs.site_uuid
 WHERE g.site_group_name = :'site_group_name'::text
-ORDER BY s.site_uuid;
+ORDER BY s.site_uuid
+LIMIT NULLIF(:'limit', '')::bigint OFFSET :'offset'::bigint;

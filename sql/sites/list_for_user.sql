@@ -1,7 +1,9 @@
 -- Return the sites that a user can see, ordered by site_uuid.
 --
 -- Parameters:
---   email  text  the user's email, case-sensitive
+--   email   text    the user's email, case-sensitive
+--   limit   text    return at most this many rows; empty for all
+--   offset  bigint  skip this many rows
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid
@@ -52,4 +54,5 @@ FROM users AS u
 JOIN site_group_sites AS gs ON gs.site_group_uuid = u.site_group_uuid
 JOIN sites AS s ON s.site_uuid = gs.site_uuid
 WHERE u.email = :'email'::text
-ORDER BY s.site_uuid;
+ORDER BY s.site_uuid
+LIMIT NULLIF(:'limit', '')::bigint OFFSET :'offset'::bigint;

@@ -7,6 +7,8 @@
 --   latitude_max   double precision  degrees, inclusive
 --   longitude_min  double precision  degrees, inclusive
 --   longitude_max  double precision  degrees, inclusive
+--   limit          text              return at most this many rows; empty for all
+--   offset         bigint            skip this many rows
 -- Result: Site
 --   site_uuid             uuid
 --   client_uuid           uuid
@@ -62,4 +64,5 @@ WHERE
     AND s.latitude <= :'latitude_max'::double precision
     AND s.longitude >= :'longitude_min'::double precision
     AND s.longitude <= :'longitude_max'::double precision
-ORDER BY s.site_uuid;
+ORDER BY s.site_uuid
+LIMIT NULLIF(:'limit', '')::bigint OFFSET :'offset'::bigint;

@@ -1,5 +1,5 @@
--- Set the model that a site uses. Returns no row if the site or the model does not exist. Of several models with the same
--- created_utc, the one with the greatest uuid counts as the newest.
+-- Set the model that a site uses. Returns no row if the site or the model does not exist. Of several versions with the
+-- same created_utc, the last one in the order of text counts as the newest, as in ml_models/newest.
 --
 -- Parameters:
 --   site_uuid      uuid     the site
@@ -38,7 +38,7 @@ FROM (
     WHERE
         v.name = :'model_name'::text
         AND (:'newest'::boolean OR v.version = :'model_version'::text)
-    ORDER BY v.created_utc DESC, v.ml_model_uuid DESC
+    ORDER BY v.created_utc DESC, v.version DESC
     LIMIT 1
 ) AS m
 WHERE s.site_uuid = :'site_uuid'::uuid

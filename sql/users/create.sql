@@ -7,17 +7,24 @@
 --   user_uuid        uuid
 --   email            text
 --   site_group_uuid  uuid
+--   site_group_name  text
 --   created_utc      timestamptz
 -- Index: site_groups_site_group_name_key
 -- Touches: 1
-INSERT INTO users (email, site_group_uuid)
+WITH created AS (
+    INSERT INTO users (email, site_group_uuid)
+    SELECT
+        :'email'::text,
+        g.site_group_uuid
+    FROM site_groups AS g
+    WHERE g.site_group_name = :'site_group_name'::text
+    RETURNING user_uuid, email, site_group_uuid, created_utc
+)
+
 SELECT
-    :'email'::text,
-    g.site_group_uuid
-FROM site_groups AS g
-WHERE g.site_group_name = :'site_group_name'::text
-RETURNING
-    user_uuid,
-    email,
-    site_group_uuid,
-    created_utc;
+    c.user_uuid,
+    c.email,
+    c.site_group_uuid,
+    :'site_group_name'::text AS site_group_name,
+    c.created_utc
+FROM created AS c;

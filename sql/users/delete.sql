@@ -6,13 +6,18 @@
 --   user_uuid        uuid
 --   email            text
 --   site_group_uuid  uuid
+--   site_group_name  text
 --   created_utc      timestamptz
--- Index: users_email_key, api_request_user_uuid_created_utc_idx
--- Touches: 1
-DELETE FROM users
-WHERE email = :'email'::text
+-- Index: users_email_key, site_groups_pkey, api_request_user_uuid_created_utc_idx
+-- Touches: 2
+DELETE FROM users AS u
+USING site_groups AS g
+WHERE
+    u.email = :'email'::text
+    AND g.site_group_uuid = u.site_group_uuid
 RETURNING
-    user_uuid,
-    email,
-    site_group_uuid,
-    created_utc;
+    u.user_uuid,
+    u.email,
+    u.site_group_uuid,
+    g.site_group_name,
+    u.created_utc;

@@ -7,16 +7,19 @@
 --   user_uuid        uuid
 --   email            text
 --   site_group_uuid  uuid
+--   site_group_name  text
 --   created_utc      timestamptz
--- Index: users_email_key, site_groups_site_group_name_key
--- Touches: 2
+-- Index: users_email_key, site_groups_site_group_name_key, site_groups_pkey
+-- Touches: 3
 WITH existing AS (
     SELECT
         u.user_uuid,
         u.email,
         u.site_group_uuid,
+        g.site_group_name,
         u.created_utc
     FROM users AS u
+    JOIN site_groups AS g ON g.site_group_uuid = u.site_group_uuid
     WHERE u.email = :'email'::text
 ),
 
@@ -52,6 +55,7 @@ SELECT
     e.user_uuid,
     e.email,
     e.site_group_uuid,
+    e.site_group_name,
     e.created_utc
 FROM existing AS e
 UNION ALL
@@ -59,5 +63,6 @@ SELECT
     m.user_uuid,
     m.email,
     m.site_group_uuid,
+    'site_group_for_' || m.email AS site_group_name,
     m.created_utc
 FROM created AS m;

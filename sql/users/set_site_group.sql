@@ -7,6 +7,7 @@
 --   user_uuid        uuid
 --   email            text
 --   site_group_uuid  uuid
+--   site_group_name  text
 --   created_utc      timestamptz
 -- Index: users_email_key, site_groups_site_group_name_key
 -- Touches: 2
@@ -20,4 +21,5 @@ RETURNING
     u.user_uuid,
     u.email,
     u.site_group_uuid,
+    g.site_group_name,
     u.created_utc;

@@ -37,8 +37,12 @@ class World(NamedTuple):
 
 READS: dict[str, Callable[[Repository, World], Any]] = {
     "users.get": lambda repo, world: repo.users.get("alice"),
+    "users.get_by_uuid": lambda repo, world: repo.users.get_by_uuid(repo.users.get("alice").user_uuid),
     "users.list": lambda repo, world: repo.users.list(),
     "site_groups.get": lambda repo, world: repo.site_groups.get("north"),
+    "site_groups.get_by_uuid": lambda repo, world: repo.site_groups.get_by_uuid(
+        repo.users.get("alice").site_group_uuid
+    ),
     "site_groups.list": lambda repo, world: repo.site_groups.list(),
     "site_groups.sites": lambda repo, world: repo.site_groups.sites("north"),
     "site_groups.users": lambda repo, world: repo.site_groups.users("north"),
@@ -49,6 +53,7 @@ READS: dict[str, Callable[[Repository, World], Any]] = {
     "sites.list_for_user": lambda repo, world: repo.sites.list_for_user("alice"),
     "sites.visible": lambda repo, world: sorted(repo.sites.visible("alice", site_uuids=[world.site.site_uuid])),
     "sites.get_as_of": lambda repo, world: repo.sites.get_as_of(world.site.site_uuid, at_utc=datetime.now(UTC)),
+    "sites.groups": lambda repo, world: repo.sites.groups(world.site.site_uuid),
     "sites.history": lambda repo, world: repo.sites.history(world.site.site_uuid),
     "clients.get": lambda repo, world: repo.clients.get("Sun"),
     "clients.list": lambda repo, world: repo.clients.list(),
@@ -74,19 +79,22 @@ READS: dict[str, Callable[[Repository, World], Any]] = {
     ),
     "forecasts.values_at_horizon": lambda repo, world: repo.forecasts.values_at_horizon(**NAIVE, horizon_minutes=600),
     "forecasts.error_by_horizon": lambda repo, world: repo.forecasts.error_by_horizon(**WINDOW),
-    "ml_models.list": lambda repo, world: repo.ml_models.list(),
+    "ml_models.list": lambda repo, world: repo.ml_models.list(site_uuid=world.site.site_uuid, **NAIVE),
+    "ml_models.newest": lambda repo, world: repo.ml_models.newest("blend"),
     "status.latest": lambda repo, world: repo.status.latest(),
-    "api_requests.last_per_user": lambda repo, world: repo.api_requests.last_per_user(),
+    "api_requests.last_per_user": lambda repo, world: repo.api_requests.last_per_user(
+        start_utc=datetime.now(UTC) - HOUR, end_utc=datetime.now(UTC) + HOUR, newest_first=True
+    ),
     "api_requests.list_for_user": lambda repo, world: repo.api_requests.list_for_user(
         "alice", start_utc=datetime.now(UTC) - HOUR, end_utc=datetime.now(UTC) + HOUR
     ),
 }
 WRITES = {
-    *("users.get_or_create", "users.create", "users.set_site_group", "users.delete"),
+    *("users.get_or_create", "users.create", "users.set_site_group", "users.update", "users.delete"),
     *("site_groups.get_or_create", "site_groups.create", "site_groups.add_site", "site_groups.remove_site"),
-    *("site_groups.set_service_level", "site_groups.delete"),
+    *("site_groups.set_service_level", "site_groups.rename", "site_groups.delete"),
     *("sites.create", "sites.get_or_create", "sites.update", "sites.set_ml_model", "sites.delete"),
-    *("clients.get_or_create", "inverters.create"),
+    *("clients.get_or_create", "clients.rename", "clients.delete", "ml_models.update", "inverters.create"),
     *("generation.insert", "forecasts.insert", "ml_models.get_or_create", "status.create", "api_requests.create"),
 }
 
