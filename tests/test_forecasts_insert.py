@@ -370,7 +370,7 @@ def test_a_model_that_is_known_is_used(repo, site, dsn):
     repo.forecasts.insert(forecast_frame(site.site_uuid), model_name="blend")
     models = {model.version: model for model in repo.ml_models.list()}
     assert models["3"] == known
-    assert models[""].description is None
+    assert models[""].description == "of many"  # of the version before
     assert set(stored(dsn)) == {(site.site_uuid, NOON, "blend", version, "") for version in ("", "3")}
     forecasts = [repo.forecasts.get(row.forecast_uuid) for row in stored(dsn).values()]
     assert {forecast.ml_model_uuid for forecast in forecasts} == {model.ml_model_uuid for model in models.values()}

@@ -50,7 +50,7 @@ COMMANDS = {
     "check": ["check"],
     "migrate": ["migrate"],
     "prune": ["prune", "--generation-before", "2020-01-01"],
-    "queries explain": ["queries", "explain", "users/list"],
+    "queries explain": ["queries", "explain", "engine/all_sites"],
 }
 
 
