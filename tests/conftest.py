@@ -38,8 +38,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more worker than there are cores: many tests wait for a lock or a timeout."""
-    return (os.cpu_count() or 1) + 1
+    """Two more workers than there are cores: many tests wait for a lock or a timeout."""
+    return (os.cpu_count() or 1) + 2
 
 
 @dataclass(frozen=True)

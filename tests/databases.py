@@ -99,13 +99,13 @@ class Databases:
     def __init__(self, migrated: NoopExecutor) -> None:
         self._access = {"host": migrated.host, "port": migrated.port, "user": migrated.user}
         self._access |= {"password": migrated.password or None}
-        self._maintenance = migrated.maintenance_dbname
+        self.maintenance = migrated.maintenance_dbname
         self._template = sql.Identifier(migrated.template_dbname)
         self._prefix = migrated.dbname
 
     def server(self) -> psycopg.Connection:
         """A connection to no database in particular, in autocommit mode."""
-        return psycopg.connect(dbname=self._maintenance, autocommit=True, **self._access)
+        return psycopg.connect(dbname=self.maintenance, autocommit=True, **self._access)
 
     def conninfo(self, name: str) -> str:
         """How to reach a clone."""

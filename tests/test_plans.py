@@ -13,6 +13,7 @@ from headers import indexes, touches
 from plan_cases import ALWAYS, CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
 from plan_checks import CUSTOM, GENERIC, HOW, Prover
 from plan_database import fill, user
+from plan_sharing import SharedPlans
 from test_queries import COPY_FROM
 
 from pvsite_sql.engine.queries import Query, load
@@ -21,20 +22,25 @@ QUERIES = load()
 OURS = {name: asked for name, asked in QUERIES.items() if not name.startswith(ELSEWHERE)}
 
 
+# compiling would outlast the queries; of parallel workers each may read a table
+SETTINGS = "-c timezone=UTC -c jit=off -c max_parallel_workers_per_gather=0"
+
+
+@pytest.fixture(scope="session")
+def plans(databases: Databases, worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedPlans]:
+    """The database that plan_database.py fills, of which each worker takes a clone."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "plans"
+    shared = SharedPlans(folder, worker_id, databases, lambda dsn: fill(lambda: psycopg.connect(dsn, options=SETTINGS)))
+    yield shared
+    shared.close()
+
+
 @pytest.fixture(scope="module")
-def filled(databases: Databases) -> Iterator[psycopg.Connection]:
-    """A connection to the database that plan_database.py fills."""
-    # compiling would outlast the queries; of parallel workers each may read a table
-    settings = "-c timezone=UTC -c jit=off -c max_parallel_workers_per_gather=0"
-    with databases.clone("plans") as dsn:
-
-        def connect() -> psycopg.Connection:
-            return psycopg.connect(dsn, options=settings)
-
-        fill(connect)
-        with connect() as connection:
-            connection.autocommit = True
-            yield connection
+def filled(plans: SharedPlans) -> Iterator[psycopg.Connection]:
+    """A connection to a clone of that database."""
+    with plans.clone() as dsn, psycopg.connect(dsn, options=SETTINGS, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="module")
