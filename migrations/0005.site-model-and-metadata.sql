@@ -3,6 +3,9 @@
 --
 -- The columns have constant defaults, so the table is not rewritten. To validate the constraints and to build the index, the table is read:
 -- 0.1 s for 100,000 sites. That is too short to be worth a migration without a transaction.
+--
+-- ml_models is locked first, as an insert of forecasts does. So sites, which everyone reads, is not locked while this waits for ml_models.
+LOCK TABLE ml_models IN SHARE ROW EXCLUSIVE MODE;
 ALTER TABLE sites ADD COLUMN IF NOT EXISTS ml_model_uuid uuid;
 ALTER TABLE sites ADD COLUMN IF NOT EXISTS metadata jsonb NOT NULL DEFAULT '{}';
 DO $$

@@ -17,6 +17,7 @@ from adopt.olds import (
     CREATED,
     GROUP,
     LAYOUTS,
+    METADATA,
     MODEL,
     OTHER_GROUP,
     OTHER_USER,
@@ -110,6 +111,8 @@ def test_all_of_it_arrives(any_old, target):
         assert [site.client_site_name for site in sites] == ["site 0", "site 1", "site 2"]
         assert sites[1].capacity_kw == sites[1].inverter_capacity_kw == 4 + 1 / 7
         assert {site.created_utc for site in sites} == {aware(CREATED)}
+        assert [site.ml_model_uuid for site in sites] == [None, MODEL if any_old.has_models else None, None]
+        assert [site.metadata for site in sites] == [{}, METADATA if any_old.version == "1.2.15" else {}, {}]
         assert repo.sites.create().ml_id == 28
         assert [(group.site_group_uuid, group.site_group_name) for group in repo.site_groups.list()] == [
             (GROUP, "company"),
@@ -464,19 +467,22 @@ def test_what_is_stored_already_stays_and_conflicts_are_named(old, target, tmp_p
         target.execute("UPDATE forecasts SET created_utc = now() WHERE site_uuid = %s", [SITES[2]])
         repo.users.set_site_group("a@example.com", site_group_name="ocf")
         repo.sites.update(SITES[0], tilt=45)
+        repo.sites.update(SITES[1], metadata={**METADATA, "more": 1})
+        repo.sites.update(SITES[2], metadata={"more": 1})
         before = contents(target)
         code, out, _ = adopted(old, target, "--rejects", tmp_path)
         assert code == 1
         assert contents(target) == before
     said = out.splitlines()[-1]
     assert said.startswith(
-        "The databases disagree. users: 1 rows are already stored with different values. sites: 1 rows"
+        "The databases disagree. users: 1 rows are already stored with different values. sites: 3 rows"
     )
     assert "generation: 12 rows are already stored with different values." in said
     assert "forecasts: 1 rows are already stored with different values." in said
     assert {each["outcome"] for each in rows(tmp_path, "generation")} == {"conflict"}
     assert {each["stored_power_kw"] for each in rows(tmp_path, "generation")} == {"99.0"}
     assert len(rows(tmp_path, "forecasts")) == 4  # its values
+    assert len(rows(tmp_path, "sites")) == 3
     (user,) = rows(tmp_path, "users")
     assert str(GROUP) in user["document"]
     assert str(OTHER_GROUP) in user["stored"]
@@ -492,7 +498,10 @@ def test_names_that_are_there_under_another_id_stand_for_those_that_come(old, ta
         client = repo.clients.get_or_create("a client")
         found = report(old, target)
         assert {site.site_uuid for site in repo.site_groups.sites("ocf")} == set(SITES)
-        assert repo.sites.get(SITES[1]).client_uuid == client.client_uuid
+        site = repo.sites.get(SITES[1])
+        assert (site.client_uuid, site.ml_model_uuid) == (client.client_uuid, model.ml_model_uuid)
+        then = repo.sites.get_as_of(SITES[1], at_utc=aware(CREATED))
+        assert (then.client_uuid, then.ml_model_uuid) == (client.client_uuid, model.ml_model_uuid)
         assert repo.forecasts.get(UUID(int=0xF0)).ml_model_uuid == model.ml_model_uuid
         assert [each.user_uuid for each in repo.site_groups.users("ocf")] == [user.user_uuid]
         assert repo.site_groups.get("ocf").site_group_uuid == group.site_group_uuid
@@ -559,6 +568,33 @@ def test_sites_are_kept_whatever_is_odd_about_them(old, target, tmp_path):
     assert [each["outcome"] for each in rows(tmp_path, "location_locations")] == ["rejected"]
 
 
+def test_a_site_is_kept_without_a_model_or_metadata_that_cannot_be(old, target, tmp_path):
+    old.run("ALTER TABLE locations DROP CONSTRAINT locations_ml_model_uuid_fkey")
+    odd = [Jsonb([{"a": 1}]), Jsonb("a"), Jsonb(None), Jsonb({})]
+    sites = [UUID(int=n) for n in range(4, 8)]
+    for site, metadata in zip(sites, odd, strict=True):
+        old.add(
+            "sites",
+            site_uuid=site,
+            ml_id=100 + site.int,
+            ml_model_uuid=NOWHERE,
+            location_metadata=metadata,
+            active=True,
+        )
+        old.change(site, "INSERT")
+    for _ in range(2):
+        code, out, err = adopted(old, target, "--rejects", tmp_path)
+        assert code == 0, out + err
+    with Repository(conninfo(target), min_size=1) as repo:
+        for site in repo.sites.list(sites):
+            assert (site.ml_model_uuid, site.metadata, site.ml_id) == (None, {}, 100 + site.site_uuid.int)
+            assert repo.sites.get_as_of(site.site_uuid, at_utc=aware(CREATED)).metadata == {}
+    notes = {UUID(json.loads(each["document"])["location_uuid"]): each["note"] for each in rows(tmp_path, "sites")}
+    lost = "its model was not copied: stored without it"
+    shapeless = f"location_metadata is not an object: stored without it; {lost}"
+    assert [notes[site] for site in sites] == [shapeless, shapeless, lost, lost]
+
+
 @pytest.mark.parametrize("version", ["1.0.58", "1.2.15"])
 def test_the_history_of_the_sites_is_taken_over(empty_database, target, version):
     old = Old(empty_database, version)
@@ -567,6 +603,7 @@ def test_the_history_of_the_sites_is_taken_over(empty_database, target, version)
         client = target.execute(
             "INSERT INTO clients (client_name) VALUES ('a client') RETURNING client_uuid"
         ).fetchone()
+        model = repo.ml_models.get_or_create("a model", version="3").ml_model_uuid
         day = timedelta(days=1)
         old.run("UPDATE {sites} SET capacity_kw = 5, dno = 'north' WHERE ml_id = 17")
         old.change(SITES[1], "UPDATE", CREATED + day)  # two in one transaction, by nobody who is known
@@ -600,6 +637,7 @@ def test_the_history_of_the_sites_is_taken_over(empty_database, target, version)
             1,
         )
         assert (then.client_uuid, then.created_utc, then.active) == (*client, aware(CREATED), False)
+        assert (then.ml_model_uuid, then.metadata) == (model, METADATA if version == "1.2.15" else {})
         last = repo.sites.get(SITES[1]).model_copy(update={"inverter_capacity_kw": None})  # made up by an insert here
         assert repo.sites.get_as_of(SITES[1], at_utc=aware(CREATED + 2 * day)) == last
         assert repo.sites.get_as_of(gone, at_utc=aware(CREATED + day / 2)).ml_id == 101
@@ -610,8 +648,10 @@ def test_the_history_of_the_sites_is_taken_over(empty_database, target, version)
     assert report(old, target).disagreements() == []
     assert contents(target) == before
 
-    old.run("UPDATE {sites} SET client_uuid = NULL")  # a client that goes takes its id here along
-    old.run("DELETE FROM clients")
+    old.run("UPDATE {sites} SET client_uuid = NULL, ml_model_uuid = NULL")
+    old.run("ALTER TABLE forecast_values DROP CONSTRAINT forecast_values_ml_model_uuid_fkey")
+    old.run("DELETE FROM clients")  # a client or a model that goes takes its id here along
+    old.run("DELETE FROM ml_model")
     assert table(report(old, target), "site_history").inserted == 0
 
 
@@ -642,7 +682,7 @@ def test_a_row_in_the_history_that_could_be_no_site_is_rejected(empty_database, 
     client_site_id, client_site_name = old.name("client_site_id"), old.name("client_site_name")
     wrong = [{"ml_id": None}, {"ml_id": 1.5}, {"ml_id": 3_000_000_000}, {client_site_id: "a"}, {"capacity_kw": "four"}]
     wrong += [{"tilt": {}}, {"latitude": 10**309}, {"active": "maybe"}, {"client_uuid": "a"}, {"created_utc": 5}]
-    wrong += [{"created_utc": "infinity"}]
+    wrong += [{"created_utc": "infinity"}, {"ml_model_uuid": "a"}]
     no_rows = [[1], 5, "a", True, None, {}, {old.name("site_uuid"): str(SITES[0])}]
     no_rows += [{**row, **each} for each in wrong]
     right = [

@@ -18,6 +18,18 @@ OLD_FUNCTIONS = """
     insert_generation_values make_site make_site_group make_user create_user add_site_to_site_group
     update_user_site_group change_user_site_group delete_site delete_user delete_site_group
 """
+LATER_FUNCTIONS = """
+    get_client_by_name get_last_forecast_uuid get_day_ahead_forecast_uuids get_forecast_values_fast
+    get_forecast_values_day_ahead_fast get_forecast_values get_pv_generation_by_user_uuids get_pv_generation_by_sites
+    get_latest_forecast_values_by_site get_or_create_model get_models get_site_by_uuid get_site_by_client_site_id
+    get_site_by_client_site_name get_all_sites get_sites_by_country get_sites_from_user get_sites_by_client_name
+    get_latest_status get_user_by_email get_all_users get_site_group_by_name get_all_site_groups
+    get_all_last_api_request get_api_requests_for_one_user create_client edit_client assign_site_to_client
+    insert_forecast_values insert_generation_values make_fake_site create_site_group create_site create_user
+    add_site_to_site_group remove_site_from_site_group change_user_site_group update_user_site_group edit_site
+    set_site_to_inactive_if_not_in_site_group delete_site delete_user delete_site_group assign_model_name_to_site
+    set_session_user add_child_location_to_parent_location
+"""
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"`([\w.*-]+(?:/[\w.*-]+)+/?|[\w*-]+\.(?:sql|py|md|json|toml|ini))`")
 NODE = re.compile(r"([\w/]+\.py)::(\w+)")
@@ -114,6 +126,14 @@ def test_every_function_of_the_old_package_is_in_the_table():
     rows = table(section("pvsite_sql/adopt/README.md", "Coming from pvsite-datamodel"))
     named = set(re.findall(r"`(\w+)`", " ".join(row[0] for row in rows)))
     assert set(OLD_FUNCTIONS.split()) <= named
+
+
+def test_every_function_of_its_last_version_is_in_a_table_of_its_own_once():
+    text = section("pvsite_sql/adopt/README.md", "Coming from pvsite-datamodel")
+    rows = table(text.partition("\n### The functions of 1.2.15\n")[2])
+    assert sorted(re.findall(r"`(\w+)`", " ".join(row[0] for row in rows))) == sorted(LATER_FUNCTIONS.split())
+    for functions, calls, _ in rows:
+        assert "`repo." in calls or functions == "`add_child_location_to_parent_location`", functions
 
 
 def test_every_error_is_in_the_table():

@@ -7,8 +7,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from concurrency import held_up
 
 from pvsite_sql import InvalidInput, MissingReference, MlModel, NotFound, Repository, Site
+from pvsite_sql.engine.migrations import packaged_migrations
+from pvsite_sql.engine.queries import folder
+
+MIGRATION = "0005.site-model-and-metadata"
 
 
 @pytest.fixture
@@ -45,6 +50,28 @@ def test_cannot_be_deleted_while_a_site_uses_it(
     repo.sites.create(ml_model_uuid=models[0].ml_model_uuid)
     with pytest.raises(psycopg.errors.ForeignKeyViolation, match="sites_ml_model_uuid_fkey"):
         postgresql.execute("DELETE FROM ml_models")
+
+
+def test_the_migration_leaves_sites_alone_while_it_waits_for_a_writer_of_models(
+    empty_database: psycopg.Connection, empty_dsn: str
+) -> None:
+    statements = {name: (folder("migrations") / f"{name}.sql").read_bytes() for name in packaged_migrations()}
+    empty_database.autocommit = True
+    for name in [name for name in statements if name < MIGRATION]:
+        empty_database.execute(statements[name])
+    with psycopg.connect(empty_dsn) as writer, psycopg.connect(empty_dsn) as applying:
+        writer.execute("INSERT INTO ml_models (name) VALUES ('sky')")
+
+        def use_sites() -> None:
+            for connection in (empty_database, writer):
+                connection.execute("SET lock_timeout = '5s'")
+                connection.execute("INSERT INTO sites DEFAULT VALUES")
+            writer.commit()
+
+        (outcome,) = held_up(empty_database, use_sites, lambda: applying.execute(statements[MIGRATION]))
+        assert not isinstance(outcome, Exception)
+    sites = empty_database.execute("SELECT ml_id, ml_model_uuid, metadata FROM sites ORDER BY ml_id").fetchall()
+    assert sites == [(1, None, {}), (2, None, {})]
 
 
 class TestSetMlModel:

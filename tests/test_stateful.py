@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pvsite_sql import Duplicate, InsertResult, MissingReference, NotFound, Repository
+from pvsite_sql import Duplicate, InsertResult, MissingReference, NotFound, Repository, Site
 
 EXAMPLES, STEPS = 256 if THOROUGH else 32, 50
 STEPS_IN_ALL, RARE = 10_000, 25
@@ -105,6 +105,15 @@ way = st.sampled_from(["a call", "a call", "a transaction", "rolled back"])
 
 
 cuts = st.none() | st.lists(st.integers(0, 12), max_size=3).map(sorted)
+properties = st.fixed_dictionaries(
+    {},
+    optional={
+        "ml_id": st.none() | st.integers(0, 6) | st.sampled_from([10_500, 30_000]),
+        "metadata": st.sampled_from([{}, {"a": [1, None]}]),
+        "dno": st.sampled_from([None, "north", "south"]),
+    },
+)
+models = st.none() | st.tuples(st.sampled_from(["a", "b"]), st.sampled_from([None, "", "2"]))
 readings_given = {"rows": reading_lists, "cuts": cuts, "how": way, "wrong": seldom}
 forecasts_given = {"given": forecast_lists, "how": way, "wrong": seldom}
 
@@ -134,10 +143,12 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.database.execute("DELETE FROM forecasts; DELETE FROM generation; DELETE FROM sites; DELETE FROM ml_models")
+        self.database.execute("ALTER SEQUENCE sites_ml_id_seq RESTART")  # the same numbers whenever it is run again
         self.sites: dict[UUID, str | None] = {}  # with their dno
         self.gone: list[UUID] = []
         self.readings: dict[ReadingKey, tuple[datetime, float]] = {}
         self.forecasts: dict[ForecastKey, tuple[Forecast, UUID]] = {}
+        self.kept: dict[UUID, Site] = {}  # as they were returned last
         self.create_site("north")
         self.create_site(None)
 
@@ -171,7 +182,70 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.sites) < 3)
     @rule(dno=st.sampled_from([None, "north", "south"]))
     def create_site(self, dno: str | None) -> None:
-        self.sites[self.repo.sites.create(dno=dno).site_uuid] = dno
+        self.know(self.repo.sites.create(dno=dno))
+
+    def know(self, site: Site) -> None:
+        """Keep a site, whose ml_id no other has."""
+        self.sites[site.site_uuid], self.kept[site.site_uuid] = site.dno, site
+        assert len({each.ml_id for each in self.kept.values()}) == len(self.kept)
+
+    @rule(number=a_site, changes=properties, model=models, how=way)
+    def change_site(self, number: int, changes: dict[str, Any], model: tuple[str, str | None] | None, how: str) -> None:
+        site = self.numbered(number)
+        if model is not None:
+            self.set_model(site, *model, how)
+        else:
+            self.update(site, changes, how)
+        assert self.repo.sites.list() == sorted(self.kept.values(), key=lambda each: each.site_uuid)
+        for uuid, each in self.kept.items():
+            last = self.repo.sites.history(uuid)[-1]
+            assert self.repo.sites.get_as_of(uuid, at_utc=last.changed_utc) == each
+
+    def update(self, site: UUID, changes: dict[str, Any], how: str) -> None:
+        taken = {each.ml_id for uuid, each in self.kept.items() if uuid != site}
+        if site == NOBODY or changes.get("ml_id") in taken:
+            with pytest.raises(NotFound if site == NOBODY else Duplicate):
+                self.run(how, lambda repo: repo.sites.update(site, **changes))
+            return
+        changed = self.run(how, lambda repo: repo.sites.update(site, **changes))
+        counted = {"ml_id": changed.ml_id} if changes.get("ml_id", 0) is None else {}
+        assert changed == self.kept[site].model_copy(update=changes | counted)
+        assert changed.ml_id not in taken
+        self.steps["sites changed"] += 1
+        if how != "rolled back":
+            self.know(changed)
+
+    def set_model(self, site: UUID, name: str, version: str | None, how: str) -> None:
+        stored = {(each.name, each.version): each for each in self.repo.ml_models.list() if each.name == name}
+        newest = max(stored.values(), key=lambda each: (each.created_utc, each.ml_model_uuid), default=None)
+        chosen = newest if version is None else stored.get((name, version))
+        if site == NOBODY or chosen is None:
+            with pytest.raises(NotFound):
+                self.run(how, lambda repo: repo.sites.set_ml_model(site, name, version))
+            return
+        changed = self.run(how, lambda repo: repo.sites.set_ml_model(site, name, version))
+        assert changed == self.kept[site].model_copy(update={"ml_model_uuid": chosen.ml_model_uuid})
+        self.steps["models set"] += 1
+        if how != "rolled back":
+            self.know(changed)
+
+    @precondition(lambda self: len(self.sites) < 4)
+    @rule(name=st.sampled_from(["roof", "shed"]), new=properties, how=way)
+    def get_or_create_site(self, name: str, new: dict[str, Any], how: str) -> None:
+        known = next((each for each in self.kept.values() if each.client_site_name == name), None)
+        if known is None and new.get("ml_id") in {each.ml_id for each in self.kept.values()}:
+            with pytest.raises(Duplicate):
+                self.run(how, lambda repo: repo.sites.get_or_create(client_site_name=name, **new))
+            return
+        found = self.run(how, lambda repo: repo.sites.get_or_create(client_site_name=name, **new))
+        if known is not None:
+            assert found == known
+        else:
+            given = {key: value for key, value in new.items() if value is not None}
+            assert found == found.model_copy(update={"client_site_name": name, "metadata": {}, **given})
+            if how != "rolled back":
+                self.know(found)
+        self.steps["sites found" if known else "sites created by name"] += 1
 
     @precondition(lambda self: len(self.sites) != 1)
     @rule(number=a_site, readings=st.booleans(), how=way, wrong=seldom)
@@ -186,7 +260,7 @@ class Machine(RuleBasedStateMachine):
             return
         self.steps["deleted"] += 1
         self.steps["deleted with forecasts"] += any(key[0] == site for key in self.forecasts)
-        del self.sites[site]
+        del self.sites[site], self.kept[site]
         self.gone.append(site)
         self.forecasts = {key: stored for key, stored in self.forecasts.items() if key[0] != site}
         if readings:

@@ -57,7 +57,7 @@ SELECT
         CASE WHEN taken.ml_id THEN 'another site has its ml_id: a new one is used' END,
         CASE WHEN s.location_type <> 'site' THEN 'location_type ' || s.location_type || ': stored as a site' END,
         CASE
-            WHEN jsonb_typeof(s.location_metadata) <> ALL('{object,null}'::text[])
+            WHEN jsonb_typeof(s.location_metadata) <> ALL('{object,"null"}'::text[])
                 THEN 'location_metadata is not an object: stored without it'
         END,
         CASE WHEN s.ml_model_uuid IS NOT NULL AND m.stored_uuid IS NULL THEN 'its model was not copied: stored without it' END

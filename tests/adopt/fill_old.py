@@ -27,6 +27,9 @@ def fill_names(session, sites):
     if HAS_LOCATIONS:
         make_group, make_site = old.LocationGroupSQL, old.LocationSQL
         groups = [make_group(location_group_name=f"group {n}", service_level=n) for n in range(3)]
+        model = old.MLModelSQL(name="a model", version="2")
+        session.add(model)
+        session.flush()
         every = [
             make_site(
                 client_location_id=n,
@@ -39,6 +42,8 @@ def fill_names(session, sites):
                 active=n % 7 != 0,
                 country="nl",
                 tilt=30,
+                ml_model_uuid=model.model_uuid if n % 3 == 0 else None,
+                location_metadata={"panels": [n, None]} if n % 2 == 0 else None,
             )
             for n in range(sites)
         ]

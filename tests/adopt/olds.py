@@ -37,6 +37,7 @@ QUARTER = timedelta(minutes=15)
 CLIENT, MODEL, GROUP, OTHER_GROUP = UUID(int=0xC1), UUID(int=0xD1), UUID(int=0xA1), UUID(int=0xA2)
 USER, OTHER_USER = UUID(int=0xE1), UUID(int=0xE2)
 SITES = [UUID(int=n) for n in (1, 2, 3)]
+METADATA = {"panels": [{"make": None, "count": 12}], "none": None}
 
 
 class Old:
@@ -110,7 +111,15 @@ class Old:
             self.add("clients", client_uuid=CLIENT, client_name="a client")
             self.add("ml_model", model_uuid=MODEL, name="a model", version="3")
         for number, site in enumerate(SITES):
-            more = {"client_uuid": CLIENT, "asset_type": "wind", "active": False, "country": "nl"}
+            more = {
+                "client_uuid": CLIENT,
+                "asset_type": "wind",
+                "active": False,
+                "country": "nl",
+                "ml_model_uuid": MODEL,
+            }
+            if self.version == "1.2.15":
+                more["location_metadata"] = METADATA
             self.add(
                 "sites",
                 site_uuid=site,

@@ -78,6 +78,15 @@ def test_all_of_it_is_taken_over_after_a_kill_too(version, empty_database, postg
     assert found == old.execute(SUMS.format("sites" if version == "1.0.6" else "locations").encode()).fetchone()
     assert found[:4] == (sites, sites * readings, sites * forecasts, sites * forecasts * values)
     assert not list((tmp_path / "rejects").iterdir())
+    if version != "1.0.6":
+        kept = "SELECT {}, ml_id, ml_model_uuid, COALESCE(NULLIF({}, 'null'), '{{}}') FROM {} ORDER BY ml_id"
+        before = old.execute(kept.format("location_uuid", "location_metadata", "locations").encode()).fetchall()
+        assert target.execute(kept.format("site_uuid", "metadata", "sites").encode()).fetchall() == before
+        assert [ml_id for _, ml_id, _, _ in before] == list(range(sites))
+        assert before[0][2:] == (
+            target.execute("SELECT ml_model_uuid FROM ml_models WHERE version = '2'").fetchone()[0],
+            {"panels": [0, None]},
+        )
     changes = target.execute("SELECT count(*) FROM site_history WHERE actor = 'user4@example.com'").fetchone()[0]
     assert changes == (0 if version == "1.0.6" else sites)
 
