@@ -17,6 +17,7 @@ import pandas as pd
 import psycopg
 import pyarrow as pa
 import pytest
+from commands import THOROUGH
 from forecast_cases import HOUR, NOON, STORED
 from hostile import SITES, columns, examples, is_absent, moment_of, number_of, real_of, site_of, text_of
 from hypothesis import given
@@ -184,7 +185,7 @@ def insert_and_compare(repo: Repository, database: psycopg.Connection, case: Cas
 def test_frames_of_readings_are_stored_as_given_or_refused(repo: Repository, database: psycopg.Connection) -> None:
     seen: Counter[str] = Counter()
 
-    @examples(600)
+    @examples(600 if THOROUGH else 300)
     @given(reading_frames())
     def check(case: Case) -> None:
         seen[insert_and_compare(repo, database, case)] += 1
@@ -390,7 +391,7 @@ def insert_and_compare_forecasts(repo: Repository, database: psycopg.Connection,
 def test_frames_of_forecasts_are_stored_as_given_or_refused(repo: Repository, database: psycopg.Connection) -> None:
     seen: Counter[str] = Counter()
 
-    @examples(600)
+    @examples(600 if THOROUGH else 300)
     @given(forecast_frames())
     def check(case: Case) -> None:
         seen[insert_and_compare_forecasts(repo, database, case)] += 1
