@@ -14,6 +14,7 @@ from psycopg import pq
 
 from ..errors import PvsiteSqlError
 from .copy_out import CopyOut, has_input
+from .own_statements import OwnStatements
 from .signals import keep_interrupts
 
 __all__ = ["BorrowedConnection", "Closeable"]
@@ -63,6 +64,8 @@ class BorrowedConnection:
       is fine;
     - while a stream of rows is open nothing else is sent. A call is refused, and the end of a block closes the stream;
     - one insert at a time uses a staging table;
+    - a statement of the caller's own that ended or failed the transaction is noticed before the next call and before
+      COMMIT. What it left in the session is undone;
     - BEGIN and SAVEPOINT travel with the next statement, and are left out where no statement follows;
     - it is given back idle, or closed. A statement that an exception interrupted is cancelled.
 
@@ -75,15 +78,20 @@ class BorrowedConnection:
         self,
         connection: Connection,
         give_back: Callable[[Connection], None] | None = None,
+        *,
+        is_configured: bool = False,
     ) -> None:
         """Own a connection.
 
         Args:
             connection: an open one.
             give_back: takes it at the end; None: it stays the caller's.
+            is_configured: whether its pool configures each new session.
         """
         self._connection: Connection | None = connection
         self._give_back = give_back
+        self._is_configured = is_configured
+        self._own: OwnStatements | None = None
         self._pid = os.getpid()
         self._in_use = RLock()
         self._stream: weakref.ref[Closeable] | None = None  # weak: a stream that nobody reads any more is closed
@@ -132,8 +140,8 @@ class BorrowedConnection:
             stream: the open stream that the block continues, if it does.
 
         Raises:
-            PvsiteSqlError: another thread is in a call, a stream is open, the block has ended, or this is a forked
-                child.
+            PvsiteSqlError: another thread is in a call, a stream is open, the block has ended, this is a forked child,
+                or a statement of the caller's own does not permit it.
         """
         connection = self.connection
         if not self._in_use.acquire(blocking=False):
@@ -143,6 +151,8 @@ class BorrowedConnection:
             )
         try:
             self._refuse_other_streams(stream)
+            if self._own is not None and self._copy is None:
+                self._own.check()
             yield connection
         finally:
             self._in_use.release()
@@ -171,6 +181,20 @@ class BorrowedConnection:
         stream, self._stream = self._open_stream(), None
         if stream is not None and not self._is_inherited():
             stream.close()
+
+    def lend(self) -> Connection:
+        """The psycopg connection, inside its transaction, for statements of the caller's own.
+
+        Raises:
+            PvsiteSqlError: as `exclusive`.
+        """
+        if self._own is not None:
+            return self.connection
+        with self.exclusive() as connection:
+            self._own = OwnStatements(connection, is_configured=self._is_configured)
+            self.send(self._own.ask)
+            self._own.note()
+            return connection
 
     @contextmanager
     def staging(self, name: str) -> Iterator[None]:
@@ -214,6 +238,8 @@ class BorrowedConnection:
             if self._connection is None or self._is_inherited():
                 raise PvsiteSqlError(f"the transaction belongs to process {self._pid}: only that process can commit it")
             if not self._withdrawn(block):
+                if self._own is not None and not block.savepoint:
+                    self._own.check_commit()
                 if connection.closed:  # psycopg would leave the block as if it had been committed
                     raise psycopg.OperationalError("the connection was lost before COMMIT: nothing is stored")
                 self.commit_was_sent = not block.savepoint
@@ -291,13 +317,20 @@ class BorrowedConnection:
         copy, self._copy = self._copy, None
         if copy is not None:
             copy.close()
-        pgconn = connection.pgconn
-        if pgconn.transaction_status == _ACTIVE or pgconn.pipeline_status != pq.PipelineStatus.OFF:
-            try:
-                connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
-            except psycopg.Error:
-                pass  # the server notices that the connection is closed
-            finally:
+        pgconn, is_locked = connection.pgconn, connection.lock.locked()
+        if not is_locked and not _is_busy(pgconn):
+            return
+        ended = False
+        try:
+            connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+            # a statement of the caller's own in another thread; a generator that was left open keeps the lock
+            if is_locked and connection.lock.acquire(timeout=_CANCEL_TIMEOUT_S):
+                connection.lock.release()
+                ended = not _is_busy(pgconn)
+        except psycopg.Error:
+            pass  # the server notices that the connection is closed
+        finally:
+            if not ended:
                 connection.close()
 
     def end_calls(self) -> None:
@@ -311,17 +344,25 @@ class BorrowedConnection:
         connection, self._connection = self._connection, None
         if connection is None or self._is_inherited():
             return
-        if not _is_idle(connection):
-            connection.close()
-        if self._give_back is not None:
-            if not connection.closed and not self._autocommit:
-                connection.autocommit = False
-            self._give_back(connection)
+        try:
+            if not _is_idle(connection):
+                connection.close()
+            if self._own is not None:
+                self._own.clean_up()
+        finally:
+            if self._give_back is not None:
+                if not connection.closed and not self._autocommit:
+                    connection.autocommit = False
+                self._give_back(connection)
+
+
+def _is_busy(pgconn: pq.abc.PGconn) -> bool:
+    """Whether the connection is in a statement, a COPY or a pipeline."""
+    return pgconn.transaction_status == _ACTIVE or pgconn.pipeline_status != pq.PipelineStatus.OFF
 
 
 def _is_idle(connection: Connection) -> bool:
     """Whether the connection can be lent again: for libpq and for psycopg, whose own state an interrupt can spoil."""
-    pgconn = connection.pgconn
-    of_libpq = pgconn.transaction_status == _IDLE and pgconn.pipeline_status == pq.PipelineStatus.OFF
+    of_libpq = connection.pgconn.transaction_status == _IDLE and not _is_busy(connection.pgconn)
     blocks, pipeline = getattr(connection, "_num_transactions", 0), getattr(connection, "_pipeline", None)
     return of_libpq and not blocks and pipeline is None

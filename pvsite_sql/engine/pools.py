@@ -233,7 +233,11 @@ class ConnectionSource:
         if not usable:
             pool.putconn(connection)
             return None
-        borrowed = BorrowedConnection(connection, give_back=lambda given: self._give_back(pool, given))
+        borrowed = BorrowedConnection(
+            connection,
+            give_back=lambda given: self._give_back(pool, given),
+            is_configured=getattr(pool, "_configure", pool) is not None,
+        )
         self._lent[id(connection)] = weakref.ref(borrowed), pool, connection
         return borrowed
 
