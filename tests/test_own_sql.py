@@ -24,7 +24,7 @@ from pvsite_sql import CallLimits, Duplicate, InsertResult, Limits, PvsiteSqlErr
 WRITE = "INSERT INTO status (status, message) VALUES ('own', '')"
 COUNT = "SELECT count(*) FROM status"
 SLEEP = "SELECT pg_sleep(100)"
-MANY = "SELECT generate_series(1, 1000000)"
+MANY = "SELECT generate_series(1, 200000)"
 LIMITS = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('jit')"
 
 
@@ -220,7 +220,9 @@ def copy_in(connection: psycopg.Connection, left: ExitStack) -> Any:
 
 
 def copy_out(connection: psycopg.Connection, left: ExitStack) -> Any:
-    return next(iter(left.enter_context(connection.cursor().copy(f"COPY ({MANY}) TO STDOUT"))))
+    rows = iter(left.enter_context(connection.cursor().copy(f"COPY ({MANY}) TO STDOUT")))
+    left.callback(lambda: list(rows))  # psycopg leaves the rest on the connection
+    return next(rows)
 
 
 def stream(connection: psycopg.Connection, left: ExitStack) -> Any:

@@ -65,8 +65,8 @@ class OwnStatements:
                 raise PvsiteSqlError(f"the connection was closed inside the block: nothing is stored; {_LEAVE}")
         elif connection.lock.locked() or status == pq.TransactionStatus.ACTIVE:
             raise PvsiteSqlError(
-                "a COPY, a stream() or another statement on the connection of the transaction has not ended: read it to "
-                "its end before the next call and before the end of the block, or use a server-side cursor"
+                "a COPY, a stream() or another statement on the connection of the transaction has not ended: read it "
+                "to its end before the next call and before the end of the block, or use a server-side cursor"
             )
         elif connection.pgconn.pipeline_status != pq.PipelineStatus.OFF:
             raise PvsiteSqlError(

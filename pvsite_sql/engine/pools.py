@@ -133,6 +133,11 @@ class ConnectionSource:
         """Whether this thread has a transaction of this source open."""
         return self._in_transaction[threading.get_ident()] > 0
 
+    def capacity(self) -> tuple[int, float]:
+        """How many connections there can be, and for how many seconds a call waits for one."""
+        pool = self._current_pool()
+        return pool.max_size, pool.timeout
+
     def stats(self) -> dict[str, int]:
         """The pool's figures."""
         self._return_orphans()
