@@ -14,8 +14,7 @@ import pandas as pd
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
 
-from pvsite_sql import InsertResult, LatitudeLongitudeLimits, Repository, Site, SiteGroup, Transaction
-from pvsite_sql.sites import SiteFields
+from pvsite_sql import InsertResult, LatitudeLongitudeLimits, Repository, Site, SiteFields, SiteGroup, Transaction
 from pvsite_sql.fastapi import install_error_handlers, latitude_longitude_limits, transaction
 
 WORKERS = 4  # threads for the functions of the requests

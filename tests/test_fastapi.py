@@ -8,11 +8,9 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
-from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
-import psycopg
+import httpx2 as httpx
 import pytest
 import service
 import uvicorn
