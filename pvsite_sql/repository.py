@@ -139,7 +139,7 @@ class Repository(_Aggregates):
             settings = replace(settings, limits=replace(settings.limits, transaction=limits))
         with (
             self._source.connection() as borrowed,
-            self._source.transaction_of_this_thread(),
+            self._source.noted_transaction(borrowed),
             QueryConnection(borrowed, settings, "transaction").transaction(),
         ):
             try:

@@ -25,7 +25,7 @@ WRITE = "INSERT INTO status (status, message) VALUES ('own', '')"
 COUNT = "SELECT count(*) FROM status"
 SLEEP = "SELECT pg_sleep(100)"
 MANY = "SELECT generate_series(1, 200000)"
-LIMITS = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('jit')"
+LIMITS = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
 
 
 @pytest.fixture
@@ -127,15 +127,19 @@ class TestOfTheRepository:
 
     def test_has_the_actor_and_the_limits(self, dsn, site):
         limits = Limits(transaction=CallLimits(statement_s=7, lock_s=3))
-        with Repository(make_conninfo(dsn, options="-c jit=on"), actor="meter", limits=limits, min_size=1) as repo:
+        with Repository(dsn, actor="meter", limits=limits, min_size=1) as repo:
             with repo.connection() as connection:
                 connection.execute("UPDATE sites SET tilt = 1")
-                assert connection.execute(LIMITS).fetchone() == ("7s", "3s", "off")
+                assert connection.execute(LIMITS).fetchone() == ("7s", "3s")
             with repo.connection(actor="alice", limits=CallLimits(statement_s=0.05)) as connection:
                 connection.execute("UPDATE sites SET tilt = 2")
                 with pytest.raises(psycopg.errors.QueryCanceled), connection.transaction():
-                    connection.execute("SELECT pg_sleep(60)")
+                    connection.execute(SLEEP)
             assert [change.actor for change in repo.sites.history(site.site_uuid)] == [None, "meter", "alice"]
+
+    def test_jit_is_off_whatever_the_session_says(self, dsn):
+        with Repository(make_conninfo(dsn, options="-c jit=on"), min_size=1) as repo, repo.connection() as connection:
+            assert connection.execute("SHOW jit").fetchone() == ("off",)
 
     def test_inside_a_transaction_it_is_another_one(self, repo, postgresql):
         with pytest.raises(ValueError, match="enough"), repo.transaction() as tx:  # noqa: PT012

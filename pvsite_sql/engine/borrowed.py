@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import RLock
 from typing import Any, Protocol
 
 import psycopg
@@ -72,6 +72,7 @@ class BorrowedConnection:
     Attributes:
         commit_was_sent: whether the outermost block sent COMMIT, so that its outcome is the server's to tell.
         answered: whether the server has answered anything since the connection was borrowed.
+        thread: the thread that was the last one to use it.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class BorrowedConnection:
         self._is_configured = is_configured
         self._own: OwnStatements | None = None
         self._pid = os.getpid()
-        self._in_use = RLock()
+        self._in_use = threading.RLock()
         self._stream: weakref.ref[Closeable] | None = None  # weak: a stream that nobody reads any more is closed
         self._copy: CopyOut | None = None
         self._staging: set[str] = set()
@@ -104,6 +105,7 @@ class BorrowedConnection:
             connection.autocommit = True  # psycopg would put a BEGIN of its own before ours
         self.commit_was_sent = False
         self.answered = False
+        self.thread = threading.get_ident()
 
     @property
     def connection(self) -> Connection:
@@ -150,6 +152,7 @@ class BorrowedConnection:
                 "or the repository itself, which threads can share"
             )
         try:
+            self.thread = threading.get_ident()
             self._refuse_other_streams(stream)
             if self._own is not None and self._copy is None:
                 self._own.check()
