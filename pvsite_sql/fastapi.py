@@ -96,6 +96,12 @@ async def _next_turn(repo: Repository) -> anyio.Semaphore:
     most, timeout_s = repo._source.capacity()  # noqa: SLF001  of the same package
     turn = turns.setdefault(repo, anyio.Semaphore(max(1, most - 1)))
     try:
+        turn.acquire_nowait()
+    except anyio.WouldBlock:
+        pass
+    else:
+        return turn
+    try:
         with anyio.fail_after(timeout_s):
             await turn.acquire()
     except TimeoutError:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import anyio.to_thread
 import pandas as pd
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request
 from pydantic import BaseModel
 
 from pvsite_sql import InsertResult, LatitudeLongitudeLimits, Repository, Site, SiteFields, SiteGroup, Transaction
@@ -72,6 +72,12 @@ def update_site(site_uuid: UUID, fields: SiteFields, tx: Tx) -> Site:
 @app.get("/users/{email}/sites")
 def list_sites(email: str, within: Within, repo: Repo) -> list[Site]:
     return repo.sites.list_for_user(email, within=within)
+
+
+@app.get("/rectangle")
+def rectangle(within: Annotated[LatitudeLongitudeLimits, Query()]) -> LatitudeLongitudeLimits:
+    """The model itself as a group of query parameters."""
+    return within
 
 
 @app.post("/sites/{site_uuid}/generation")

@@ -207,6 +207,12 @@ class TestRectangle:
         assert told["loc"] == place
 
 
+def test_the_rectangle_may_also_be_a_model_of_query_parameters(client):
+    assert client.get("/rectangle", params={"latitude_min": 50}).json()["latitude_min"] == 50
+    for query in ({"latitude_min": 60, "latitude_max": 50}, {"latitude_min": math.nan}):
+        assert client.get("/rectangle", params=query).status_code == 422
+
+
 def test_openapi_shows_the_rows_and_the_ranges(client):
     api = client.get("/openapi.json").json()
     fields = api["components"]["schemas"]["SiteFields"]["properties"]

@@ -296,10 +296,13 @@ def test_a_stream_of_own_sql_is_not_inserted_into_its_own_transaction(one, site)
         rows.close()
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["first", "again"])
 @ends
-def test_own_sql_while_a_stream_of_the_transaction_is_open_is_refused(repo, site):
+def test_own_sql_while_a_stream_of_the_transaction_is_open_is_refused(repo, site, before):
     repo.generation.insert(reading_frame(site.site_uuid, rows=100))
     with repo.transaction() as tx:
+        if before:
+            tx.connection.execute(WRITE)
         frames = tx.generation.read_frames(chunk_rows=10)
         next(frames)
         with pytest.raises(PvsiteSqlError, match="stream"):

@@ -135,11 +135,12 @@ class BorrowedConnection:
         return os.getpid() != self._pid
 
     @contextmanager
-    def exclusive(self, stream: Closeable | None = None) -> Iterator[Connection]:
+    def exclusive(self, stream: Closeable | None = None, *, own: bool = False) -> Iterator[Connection]:
         """The connection, for this thread alone for the time of the block.
 
         Args:
             stream: the open stream that the block continues, if it does.
+            own: whether the block is the caller's own, who may have statements open.
 
         Raises:
             PvsiteSqlError: another thread is in a call, a stream is open, the block has ended, this is a forked child,
@@ -154,7 +155,7 @@ class BorrowedConnection:
         try:
             self.thread = threading.get_ident()
             self._refuse_other_streams(stream)
-            if self._own is not None and self._copy is None:
+            if self._own is not None and self._copy is None and not own:
                 self._own.check()
             yield connection
         finally:
@@ -191,12 +192,11 @@ class BorrowedConnection:
         Raises:
             PvsiteSqlError: as `exclusive`.
         """
-        if self._own is not None:
-            return self.connection
-        with self.exclusive() as connection:
-            self._own = OwnStatements(connection, is_configured=self._is_configured)
-            self.send(self._own.ask)
-            self._own.note()
+        with self.exclusive(own=True) as connection:
+            if self._own is None:
+                self._own = OwnStatements(connection, is_configured=self._is_configured)
+                self.send(self._own.ask)
+                self._own.note()
             return connection
 
     @contextmanager
