@@ -33,6 +33,7 @@ from .models import (
     User,
 )
 from .repository import Repository, Transaction
+from .sites import SiteFields
 
 __all__ = [
     "ApiRequest",
@@ -63,6 +64,7 @@ __all__ = [
     "SchemaOutOfDate",
     "Site",
     "SiteChange",
+    "SiteFields",
     "SiteGroup",
     "Status",
     "Transaction",

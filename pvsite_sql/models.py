@@ -30,6 +30,13 @@ __all__ = [
 
 SumBy = Literal["total", "dno", "gsp"]
 
+# The ranges of the CHECK constraints of the table
+Orientation = Annotated[float, Field(ge=0, le=360)]
+Tilt = Annotated[float, Field(ge=0, le=180)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+CapacityKw = Annotated[float, Field(ge=0)]
+
 
 class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+import psycopg
 from psycopg_pool import ConnectionPool
 
 from .api_requests import ApiRequests
@@ -53,6 +54,23 @@ class Transaction(_Aggregates):
 
     A call that fails leaves the rest usable. Threads may hand it over between calls, but not use it at the same time.
     """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        """The psycopg connection of the transaction, for SQL of your own.
+
+        Its statements and the calls are one transaction, with the same time limits and actor. Do not commit, roll back
+        or close it, and do not use it after the block. Run a statement that may fail in a savepoint:
+        `with tx.connection.transaction():`.
+
+        Raises:
+            PvsiteSqlError: the block has ended, or a stream or a call of another thread is using the connection.
+        """
+        return self._session.lend_connection()
 
 
 class Repository(_Aggregates):
@@ -121,13 +139,36 @@ class Repository(_Aggregates):
             settings = replace(settings, limits=replace(settings.limits, transaction=limits))
         with (
             self._source.connection() as borrowed,
-            self._source.transaction_of_this_thread(),
+            self._source.noted_transaction(borrowed),
             QueryConnection(borrowed, settings, "transaction").transaction(),
         ):
             try:
                 yield Transaction(Session(self._source, settings, borrowed))
             finally:
                 borrowed.end_calls()
+
+    @contextmanager
+    def connection(
+        self, *, actor: str | None = None, limits: CallLimits | None = None
+    ) -> Iterator[psycopg.Connection[Any]]:
+        """A psycopg connection in a transaction, for SQL of your own.
+
+        The block is one transaction: committed at its end, rolled back when it raises. Do not commit, roll back or
+        close the connection, and do not use it after the block. `Transaction.connection` is the same for calls and SQL
+        together.
+
+        Args:
+            actor: who writes, for the history of sites; None: as the repository has it.
+            limits: how long its statements may take and wait; None: those of transactions of the repository.
+
+        Raises:
+            PvsiteSqlError: a statement failed and its exception was not raised, the transaction was ended inside the
+                block, or a COPY, a stream or a pipeline is still open. Nothing is stored then, except by a COMMIT of
+                your own.
+            OutcomeUnknown: the connection died when COMMIT had been sent.
+        """
+        with self.transaction(actor=actor, limits=limits) as tx:
+            yield tx.connection
 
     def check(self) -> None:
         """See that the database has every migration that this version of the package needs.

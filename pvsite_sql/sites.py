@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from .engine.constraints import range_of_check
 from .engine.inputs import (
     as_filter,
     as_integer,
@@ -26,8 +27,18 @@ from .engine.inputs import (
 )
 from .engine.lookups import find_client, find_site, find_site_group, find_user
 from .engine.session import QueryConnection, Session
-from .errors import Duplicate, InvalidInput, MissingReference, NotFound
-from .models import LatitudeLongitudeLimits, Site, SiteChange, SiteGroup
+from .errors import CheckFailed, Duplicate, InvalidInput, MissingReference, NotFound
+from .models import (
+    CapacityKw,
+    Latitude,
+    LatitudeLongitudeLimits,
+    Longitude,
+    Orientation,
+    Site,
+    SiteChange,
+    SiteGroup,
+    Tilt,
+)
 
 __all__ = ["AssetType", "SiteFields", "SiteOrder", "SiteProperties", "Sites"]
 
@@ -40,6 +51,7 @@ _MlId = Annotated[int, Field(ge=0, lt=2**31)]
 
 _CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, str_strip_whitespace=False)
 _MAX_COUNTS = 100
+_OUT_OF_RANGE = ("greater_than_equal", "less_than_equal")
 
 
 @with_config(_CONFIG)
@@ -52,13 +64,13 @@ class SiteProperties(TypedDict, total=False):
     gsp: _Text | None
     asset_type: AssetType
     active: bool
-    orientation: float | None
-    tilt: float | None
-    latitude: float | None
-    longitude: float | None
-    capacity_kw: float | None
-    inverter_capacity_kw: float | None
-    module_capacity_kw: float | None
+    orientation: Orientation | None
+    tilt: Tilt | None
+    latitude: Latitude | None
+    longitude: Longitude | None
+    capacity_kw: CapacityKw | None
+    inverter_capacity_kw: CapacityKw | None
+    module_capacity_kw: CapacityKw | None
     ml_id: _MlId | None
     ml_model_uuid: UUID | None
     metadata: dict[_Text, Any]
@@ -66,7 +78,10 @@ class SiteProperties(TypedDict, total=False):
 
 @with_config(_CONFIG)
 class SiteFields(SiteProperties, total=False):
-    """The fields of `create` and `update`: columns of `sites`. Angles are in degrees, capacities in kW."""
+    """The fields of `create` and `update`: columns of `sites`. Angles are in degrees, capacities in kW.
+
+    A request model in FastAPI: the ranges of the values are in its schema.
+    """
 
     client_uuid: UUID | None
     client_site_name: _Text | None
@@ -125,7 +140,7 @@ class Sites:
             NotFound: the client does not exist.
             Duplicate: another site has the `ml_id` for the new site.
             MissingReference: the model for the new site does not exist.
-            CheckFailed: a value for the new site is out of range.
+            CheckFailed: a value for the new site is out of range, even if the site exists.
         """
         key = {
             "client_site_name": as_name(client_site_name, "client_site_name"),
@@ -464,6 +479,9 @@ def _checked(fields: SiteProperties) -> SiteFields:
             near = get_close_matches(column, SiteFields.__annotations__, n=1, cutoff=0.7)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InvalidInput(f"a site has no field {column}{hint}", column=column) from None
+        constraint_name = f"sites_{column}_check"
+        if first["type"] in _OUT_OF_RANGE and (text := range_of_check(constraint_name)):
+            raise CheckFailed(text, constraint_name=constraint_name) from None
         raise InvalidInput(f"{first['msg']} ({first['input']!r})", column=column) from None
     for name, value in checked.items():
         if isinstance(value, str):

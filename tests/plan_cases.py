@@ -226,14 +226,14 @@ def _digest(made_utc: str) -> str:
     return sha256(b"".join([pack("!i", 6), *columns, *nulls])).hexdigest()
 
 
-# Without a plan: COPY, CREATE and TRUNCATE. What those of `adopt` do is seen in test_adopt.py.
+# Without a plan: COPY, CREATE, DISCARD and TRUNCATE. What those of `adopt` do is seen in test_adopt.py.
 UNPLANNED = (
     {
         f"{table}/insert_{step}"
         for table in ("generation", "forecasts")
         for step in ("copy", "stage", "staging", "unstage")
     }
-    | {"prune/view_forecasts", "prune/view_generation"}
+    | {"engine/discard_session", "prune/view_forecasts", "prune/view_generation"}
     | {
         f"adopt/{table}_{step}"
         for table, steps in {
@@ -418,6 +418,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "engine/ensure_partitions": [case(parent="generation", months=["2024-06-01", "2024-12-31"])],
     "engine/lock_timeout": [case()],
+    "engine/transaction_begun": [case()],
     "engine/missing_partitions": [case(parent="forecasts", months=["2024-06-01", "2025-01-01"])],
     "prune/archive_forecasts": [case(**DAY), case(**TURN)],
     "prune/archive_generation": [case(**DAY), case(**UP_TO_NOON)],

@@ -17,7 +17,7 @@ WINDOW = {"site_uuids": "{}", "start_utc": "-infinity", "end_utc": "infinity"}
 # what a text stands for where the query would not take it for a value of the type
 VALUES = {"uuid": "00000000-0000-0000-0000-000000000001", "jsonb": "{}", "integer": "1", "boolean": "true"}
 VALUES |= {"timestamptz": "2024-06-01", "double precision": "1", "bytea": "", "bigint": "1", "date": "2024-06-01"}
-UNPLANNED = ("COPY", "CREATE", "TRUNCATE")
+UNPLANNED = ("COPY", "CREATE", "DISCARD", "TRUNCATE")
 EXPLAINED = [
     each
     for each in load().values()

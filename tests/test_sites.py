@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -13,6 +14,8 @@ import psycopg
 import pytest
 from concurrency import concurrently, held_up
 from conftest import pages, reading_frame
+from psycopg import sql
+from pydantic import TypeAdapter
 
 from pvsite_sql import (
     CheckFailed,
@@ -23,6 +26,7 @@ from pvsite_sql import (
     NotFound,
     Repository,
     Site,
+    SiteFields,
 )
 
 Ways = tuple[Callable[..., Site], ...]
@@ -164,6 +168,25 @@ def test_the_ends_of_the_ranges_are_fine(ways: Ways) -> None:
             assert write(orientation=value).orientation == value
         for value in (-90.0, 90.0):
             assert write(latitude=value, longitude=2 * value, tilt=90 + value).longitude == 2 * value
+
+
+def test_the_ranges_of_the_fields_are_those_of_the_table(repo: Repository, site: Site) -> None:
+    fields = TypeAdapter(SiteFields).json_schema()["properties"]
+    numbers = {name: each for name, field in fields.items() for each in field.get("anyOf", []) if "minimum" in each}
+    edges = [
+        (name, number[edge], outwards)
+        for name, number in numbers.items()
+        if number["type"] == "number"
+        for edge, outwards in (("minimum", -math.inf), ("maximum", math.inf))
+        if edge in number
+    ]
+    assert len(edges) == 4 * 2 + 3
+    for name, value, outwards in edges:
+        update = sql.SQL("UPDATE sites SET {} = %s").format(sql.Identifier(name))
+        with repo.connection() as connection:
+            connection.execute(update, [float(value)])
+            with pytest.raises(psycopg.errors.CheckViolation), connection.transaction():
+                connection.execute(update, [math.nextafter(value, outwards)])
 
 
 @pytest.mark.parametrize(("field", "value"), INVALID)

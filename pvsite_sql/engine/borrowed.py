@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import RLock
 from typing import Any, Protocol
 
 import psycopg
@@ -14,6 +14,7 @@ from psycopg import pq
 
 from ..errors import PvsiteSqlError
 from .copy_out import CopyOut, has_input
+from .own_statements import OwnStatements
 from .signals import keep_interrupts
 
 __all__ = ["BorrowedConnection", "Closeable"]
@@ -63,29 +64,37 @@ class BorrowedConnection:
       is fine;
     - while a stream of rows is open nothing else is sent. A call is refused, and the end of a block closes the stream;
     - one insert at a time uses a staging table;
+    - a statement of the caller's own that ended or failed the transaction is noticed before the next call and before
+      COMMIT. What it left in the session is undone;
     - BEGIN and SAVEPOINT travel with the next statement, and are left out where no statement follows;
     - it is given back idle, or closed. A statement that an exception interrupted is cancelled.
 
     Attributes:
         commit_was_sent: whether the outermost block sent COMMIT, so that its outcome is the server's to tell.
         answered: whether the server has answered anything since the connection was borrowed.
+        thread: the thread that was the last one to use it.
     """
 
     def __init__(
         self,
         connection: Connection,
         give_back: Callable[[Connection], None] | None = None,
+        *,
+        is_configured: bool = False,
     ) -> None:
         """Own a connection.
 
         Args:
             connection: an open one.
             give_back: takes it at the end; None: it stays the caller's.
+            is_configured: whether its pool configures each new session.
         """
         self._connection: Connection | None = connection
         self._give_back = give_back
+        self._is_configured = is_configured
+        self._own: OwnStatements | None = None
         self._pid = os.getpid()
-        self._in_use = RLock()
+        self._in_use = threading.RLock()
         self._stream: weakref.ref[Closeable] | None = None  # weak: a stream that nobody reads any more is closed
         self._copy: CopyOut | None = None
         self._staging: set[str] = set()
@@ -96,6 +105,7 @@ class BorrowedConnection:
             connection.autocommit = True  # psycopg would put a BEGIN of its own before ours
         self.commit_was_sent = False
         self.answered = False
+        self.thread = threading.get_ident()
 
     @property
     def connection(self) -> Connection:
@@ -125,15 +135,16 @@ class BorrowedConnection:
         return os.getpid() != self._pid
 
     @contextmanager
-    def exclusive(self, stream: Closeable | None = None) -> Iterator[Connection]:
+    def exclusive(self, stream: Closeable | None = None, *, own: bool = False) -> Iterator[Connection]:
         """The connection, for this thread alone for the time of the block.
 
         Args:
             stream: the open stream that the block continues, if it does.
+            own: whether the block is the caller's own, who may have statements open.
 
         Raises:
-            PvsiteSqlError: another thread is in a call, a stream is open, the block has ended, or this is a forked
-                child.
+            PvsiteSqlError: another thread is in a call, a stream is open, the block has ended, this is a forked child,
+                or a statement of the caller's own does not permit it.
         """
         connection = self.connection
         if not self._in_use.acquire(blocking=False):
@@ -142,7 +153,10 @@ class BorrowedConnection:
                 "or the repository itself, which threads can share"
             )
         try:
+            self.thread = threading.get_ident()
             self._refuse_other_streams(stream)
+            if self._own is not None and self._copy is None and not own:
+                self._own.check()
             yield connection
         finally:
             self._in_use.release()
@@ -171,6 +185,19 @@ class BorrowedConnection:
         stream, self._stream = self._open_stream(), None
         if stream is not None and not self._is_inherited():
             stream.close()
+
+    def lend(self) -> Connection:
+        """The psycopg connection, inside its transaction, for statements of the caller's own.
+
+        Raises:
+            PvsiteSqlError: as `exclusive`.
+        """
+        with self.exclusive(own=True) as connection:
+            if self._own is None:
+                self._own = OwnStatements(connection, is_configured=self._is_configured)
+                self.send(self._own.ask)
+                self._own.note()
+            return connection
 
     @contextmanager
     def staging(self, name: str) -> Iterator[None]:
@@ -214,6 +241,8 @@ class BorrowedConnection:
             if self._connection is None or self._is_inherited():
                 raise PvsiteSqlError(f"the transaction belongs to process {self._pid}: only that process can commit it")
             if not self._withdrawn(block):
+                if self._own is not None and not block.savepoint:
+                    self._own.check_commit()
                 if connection.closed:  # psycopg would leave the block as if it had been committed
                     raise psycopg.OperationalError("the connection was lost before COMMIT: nothing is stored")
                 self.commit_was_sent = not block.savepoint
@@ -291,13 +320,20 @@ class BorrowedConnection:
         copy, self._copy = self._copy, None
         if copy is not None:
             copy.close()
-        pgconn = connection.pgconn
-        if pgconn.transaction_status == _ACTIVE or pgconn.pipeline_status != pq.PipelineStatus.OFF:
-            try:
-                connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
-            except psycopg.Error:
-                pass  # the server notices that the connection is closed
-            finally:
+        pgconn, is_locked = connection.pgconn, connection.lock.locked()
+        if not is_locked and not _is_busy(pgconn):
+            return
+        ended = False
+        try:
+            connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+            # a statement of the caller's own in another thread; a generator that was left open keeps the lock
+            if is_locked and connection.lock.acquire(timeout=_CANCEL_TIMEOUT_S):
+                connection.lock.release()
+                ended = not _is_busy(pgconn)
+        except psycopg.Error:
+            pass  # the server notices that the connection is closed
+        finally:
+            if not ended:
                 connection.close()
 
     def end_calls(self) -> None:
@@ -311,17 +347,25 @@ class BorrowedConnection:
         connection, self._connection = self._connection, None
         if connection is None or self._is_inherited():
             return
-        if not _is_idle(connection):
-            connection.close()
-        if self._give_back is not None:
-            if not connection.closed and not self._autocommit:
-                connection.autocommit = False
-            self._give_back(connection)
+        try:
+            if not _is_idle(connection):
+                connection.close()
+            if self._own is not None:
+                self._own.clean_up()
+        finally:
+            if self._give_back is not None:
+                if not connection.closed and not self._autocommit:
+                    connection.autocommit = False
+                self._give_back(connection)
+
+
+def _is_busy(pgconn: pq.abc.PGconn) -> bool:
+    """Whether the connection is in a statement, a COPY or a pipeline."""
+    return pgconn.transaction_status == _ACTIVE or pgconn.pipeline_status != pq.PipelineStatus.OFF
 
 
 def _is_idle(connection: Connection) -> bool:
     """Whether the connection can be lent again: for libpq and for psycopg, whose own state an interrupt can spoil."""
-    pgconn = connection.pgconn
-    of_libpq = pgconn.transaction_status == _IDLE and pgconn.pipeline_status == pq.PipelineStatus.OFF
+    of_libpq = connection.pgconn.transaction_status == _IDLE and not _is_busy(connection.pgconn)
     blocks, pipeline = getattr(connection, "_num_transactions", 0), getattr(connection, "_pipeline", None)
     return of_libpq and not blocks and pipeline is None

@@ -6,7 +6,7 @@ import psycopg
 
 from ..errors import CheckFailed, ConstraintError, Duplicate, MissingReference
 
-__all__ = ["as_package_error"]
+__all__ = ["as_package_error", "range_of_check"]
 
 _ERRORS: dict[type[psycopg.Error], type[ConstraintError]] = {
     psycopg.errors.UniqueViolation: Duplicate,
@@ -30,6 +30,11 @@ _RANGES = {
 }
 
 
+def range_of_check(constraint_name: str | None) -> str | None:
+    """The range that a CHECK constraint allows, in words; None for any other constraint."""
+    return _RANGES.get(constraint_name or "")
+
+
 def as_package_error(error: psycopg.Error) -> Exception:
     """The error of the package for a refused constraint; any other error as it is."""
     for refused, kind in _ERRORS.items():
@@ -38,6 +43,6 @@ def as_package_error(error: psycopg.Error) -> Exception:
             shown = error.diag.message_detail if kind is not CheckFailed else None
             detail = f": {shown}" if shown else ""
             name = error.diag.constraint_name
-            message = _RANGES.get(name or "") or f"{error.diag.message_primary}{detail}"
+            message = range_of_check(name) or f"{error.diag.message_primary}{detail}"
             return kind(message, constraint_name=name)
     return error

@@ -7,7 +7,6 @@ import re
 import threading
 import time
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -84,7 +83,7 @@ class ConnectionSource:
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._lent: dict[int, tuple[weakref.ref[BorrowedConnection], Pool, Connection]] = {}
-        self._in_transaction: Counter[int] = Counter()
+        self._transactions: dict[int, weakref.ref[BorrowedConnection]] = {}
         self._closed = False
         self._replaced_s = float("-inf")
         self._connection_class: type[Connection] = options.get("connection_class", psycopg.Connection)
@@ -118,20 +117,24 @@ class ConnectionSource:
             borrowed.release()
 
     @contextmanager
-    def transaction_of_this_thread(self) -> Iterator[None]:
-        """Note that this thread has a transaction open, for `is_in_transaction`."""
-        thread = threading.get_ident()
-        self._in_transaction[thread] += 1
+    def noted_transaction(self, borrowed: BorrowedConnection) -> Iterator[None]:
+        """Note that a transaction is open, for `is_in_transaction`."""
+        self._transactions[id(borrowed)] = weakref.ref(borrowed)
         try:
             yield
         finally:
-            self._in_transaction[thread] -= 1
-            if not self._in_transaction[thread]:
-                del self._in_transaction[thread]
+            self._transactions.pop(id(borrowed), None)
 
     def is_in_transaction(self) -> bool:
-        """Whether this thread has a transaction of this source open."""
-        return self._in_transaction[threading.get_ident()] > 0
+        """Whether a transaction of this source is open that this thread was the last one to use."""
+        thread = threading.get_ident()
+        opened = (reference() for reference in list(self._transactions.values()))
+        return any(borrowed is not None and borrowed.thread == thread for borrowed in opened)
+
+    def capacity(self) -> tuple[int, float]:
+        """How many connections there can be, and for how many seconds a call waits for one."""
+        pool = self._current_pool()
+        return pool.max_size, pool.timeout
 
     def stats(self) -> dict[str, int]:
         """The pool's figures."""
@@ -155,7 +158,7 @@ class ConnectionSource:
                 pool._closed = True  # noqa: SLF001  so that nothing stops its threads, which are not here, or closes it
         self._lock = threading.Lock()
         self._lent = {}
-        self._in_transaction = Counter()
+        self._transactions = {}
 
     def __repr__(self) -> str:
         pool = self._pool
@@ -233,7 +236,11 @@ class ConnectionSource:
         if not usable:
             pool.putconn(connection)
             return None
-        borrowed = BorrowedConnection(connection, give_back=lambda given: self._give_back(pool, given))
+        borrowed = BorrowedConnection(
+            connection,
+            give_back=lambda given: self._give_back(pool, given),
+            is_configured=getattr(pool, "_configure", pool) is not None,
+        )
         self._lent[id(connection)] = weakref.ref(borrowed), pool, connection
         return borrowed
 

@@ -6,10 +6,11 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import psycopg
 
+from ..errors import PvsiteSqlError
 from ..limits import Kind
 from .borrowed import BorrowedConnection
 from .pools import ConnectionSource
@@ -118,6 +119,16 @@ class Session:
                 "block of repo.transaction() call the methods of the transaction, not of the repository"
             )
             error.args = (f"{error}\n{hint}",)
+
+    def lend_connection(self) -> psycopg.Connection[Any]:
+        """The psycopg connection of the transaction, for statements of the caller's own.
+
+        Raises:
+            PvsiteSqlError: the block has ended, or the connection is in use.
+        """
+        if self._transaction is None:
+            raise PvsiteSqlError("there is no transaction")
+        return self._transaction.lend()
 
     def staging(self, name: str) -> AbstractContextManager[None]:
         """Use the staging table of an insert, which one call of a transaction can use at a time."""

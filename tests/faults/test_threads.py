@@ -13,11 +13,12 @@ from commands import until
 from concurrency import BLOCKED, concurrently
 from conftest import reading_frame
 
-from pvsite_sql import PvsiteSqlError, Repository, Transaction
+from pvsite_sql import CallLimits, Limits, PvsiteSqlError, Repository, Transaction
 
 from .programs import SECONDS, apart, ends, thread
 
 THREADS, CALLS = 6, 30
+HINT = "call the methods of the transaction, not of the repository"
 
 
 def names(repo: Repository | Transaction) -> set[str | None]:
@@ -175,3 +176,24 @@ class TestHandedOn:
         for _ in range(2):
             with pytest.raises(PvsiteSqlError):
                 apart(tx.sites.list)
+
+    @ends
+    def test_the_thread_that_used_it_last_is_told_that_it_may_wait_for_itself(self, dsn, site):
+        def update(repo: Repository) -> str:
+            with pytest.raises(psycopg.errors.LockNotAvailable) as refused:
+                repo.sites.update(site.site_uuid, tilt=2)
+            return str(refused.value)
+
+        limits = Limits(write=CallLimits(lock_s=0.1))
+        with (
+            Repository(dsn, limits=limits, min_size=2) as repo,
+            ThreadPoolExecutor(1) as first,
+            ThreadPoolExecutor(1) as other,
+        ):
+            block = repo.transaction()
+            tx = first.submit(block.__enter__).result(SECONDS)
+            other.submit(tx.sites.update, site.site_uuid, tilt=1).result(SECONDS)
+            assert HINT not in first.submit(update, repo).result(SECONDS)
+            assert HINT in other.submit(update, repo).result(SECONDS)
+            first.submit(block.__exit__, None, None, None).result(SECONDS)
+            assert repo.sites.get(site.site_uuid).tilt == 1

@@ -82,6 +82,14 @@ def test_so_is_an_insert_of_readings(pair, start, on_conflict, several):
         pair.standby.generation.insert(iter([frame]) if several else frame, on_conflict=on_conflict)
 
 
+def test_own_sql_reads_and_cannot_write(pair):
+    for _ in range(2):  # the second block gets the connection that the first one has left
+        with pair.standby.connection() as connection:
+            assert connection.execute("SELECT count(*) FROM sites").fetchone() == (len(pair.primary.sites.list()),)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), pair.standby.connection() as connection:
+            connection.execute("DELETE FROM status")
+
+
 def test_check_finds_what_it_finds_on_the_primary(pair):
     with psycopg.connect(pair.standby_dsn, autocommit=True) as connection:
         on_standby = check.findings(QueryConnection(connection))

@@ -15,7 +15,7 @@ TESTS = Path(__file__).parents[2]
 CORE = """
     test_users test_site_groups test_sites test_clients test_inverters test_status test_ml_models test_api_requests
     test_situations test_site_history test_generation_insert test_generation_read test_generation_concurrency
-    test_forecasts_insert test_forecasts_questions
+    test_forecasts_insert test_forecasts_questions test_own_sql
 """
 OWN_OPTIONS = "whatever_the_session_says"  # sessions that start with settings, which a pooler shares
 
