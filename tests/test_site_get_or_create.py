@@ -20,7 +20,7 @@ def test_creates_a_site_with_the_fields_and_then_leaves_it_as_it_is(repo: Reposi
     assert (made.client_site_name, made.client_uuid, made.country) == ("roof", None, "uk")
     assert made.model_dump(include=FIELDS.keys()) == FIELDS
     assert made.inverter_capacity_kw == 4.0
-    for fields in ({}, FIELDS, {"capacity_kw": 5.0, "ml_id": 8}, {"capacity_kw": -1.0, "ml_model_uuid": uuid4()}):
+    for fields in ({}, FIELDS, {"capacity_kw": 5.0, "ml_id": 8}, {"ml_id": 7, "ml_model_uuid": uuid4()}):
         assert repo.sites.get_or_create(client_site_name="roof", **fields) == made
     assert repo.sites.list() == [made]
     assert len(repo.sites.history(made.site_uuid)) == 1
@@ -82,6 +82,8 @@ def test_what_cannot_be_is_invalid_input_whether_the_site_exists_or_not(
     for name in ("roof", "shed"):
         with pytest.raises(InvalidInput, match=f"^({said})"):
             repo.sites.get_or_create(**{"client_site_name": name, **arguments})
+        with pytest.raises(CheckFailed, match=r"^capacity_kw must be "):
+            repo.sites.get_or_create(client_site_name=name, capacity_kw=-1.0)
     assert repo.sites.list() == [known]
 
 
