@@ -1,5 +1,7 @@
 """Deletes old readings or forecasts: drops partitions of whole months, and deletes other rows in batches.
 
+With a site filter, no partition is dropped: the rows of the sites are deleted in batches, month by month.
+
 With an archive, only archived rows are deleted. A detached partition is locked, archived and dropped in one
 transaction. Other rows are deleted only if they are still equal to the archived ones.
 """
@@ -7,6 +9,7 @@ transaction. Other rows are deleted only if they are still equal to the archived
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -30,6 +33,7 @@ from ..engine.row_types import GENERATION
 from ..engine.session import QueryConnection
 from ..errors import InvalidInput, PvsiteSqlError
 from .detach import LockRetry, Statements, Table, detach, list_tables, remove_mark
+from .sites import SiteFilter
 
 __all__ = ["prune"]
 
@@ -41,12 +45,16 @@ _KEY = np.dtype([("forecast_uuid", "S36"), ("digest", "S64")])
 _COUNT = {"generation": "prune/count_generation", "forecasts": "prune/count_forecasts"}
 _VIEW = {"generation": "prune/view_generation", "forecasts": "prune/view_forecasts"}
 _DELETE = {"generation": "prune/delete_generation", "forecasts": "prune/delete_forecasts"}
+_COUNT_OF_SITES = {"generation": "prune/count_generation_of_sites", "forecasts": "prune/count_forecasts_of_sites"}
+_VIEW_OF_SITES = {"generation": "prune/view_generation_of_sites", "forecasts": "prune/view_forecasts_of_sites"}
+_DELETE_OF_SITES = {"generation": "prune/delete_generation_of_sites", "forecasts": "prune/delete_forecasts_of_sites"}
 
 
 def prune(
     conninfo: str,
     before_utc: Mapping[Parent, datetime],
     *,
+    sites: SiteFilter | None = None,
     archive: Path | None = None,
     current_month: bool = False,
     dry_run: bool = False,
@@ -55,15 +63,17 @@ def prune(
     batch_rows: int = 5_000,
     report: _Report = print,
 ) -> None:
-    """Delete readings, forecasts or both that are older than a time.
+    """Delete readings, forecasts or both that are older than a time, of all sites or of some.
 
     Does not block readers or writers for longer than `lock_timeout_s`, except writers of a row in the current batch.
     If a call is interrupted, nothing is lost; the next call continues.
 
     Args:
-        conninfo: for the owner of the tables; a direct connection, not PgBouncer in transaction mode.
+        conninfo: for the owner of the tables, or with `sites` for a role that may delete rows; a direct connection, not
+            PgBouncer in transaction mode.
         before_utc: the time for each table; naive means UTC. Deletes readings that start before it and forecasts with
             a timestamp before it.
+        sites: which sites; None selects all sites.
         archive: a folder; the rows are written there first, as Parquet.
         current_month: whether a time may be in the current month.
         dry_run: only report what would be deleted.
@@ -74,7 +84,8 @@ def prune(
 
     Raises:
         InvalidInput: a time is in the future, or in the current month without `current_month`. Nothing is deleted.
-        PvsiteSqlError: the user does not own the table, another prune is running, other transactions used the table
+        NotFound: `sites` names a site, country or site group that does not exist. Nothing is deleted.
+        PvsiteSqlError: the user may not prune the table, another prune is running, other transactions used the table
             for too long, or the archive could not be written; the message describes the current state.
     """
     limits = {"lock_timeout_s": lock_timeout_s, "wait_s": wait_s, "batch_rows": batch_rows}
@@ -93,13 +104,16 @@ def prune(
     }
     conninfo = with_settings(conninfo, settings, fallback_application_name="pvsite-sql prune", client_encoding="UTF8")
     with psycopg.connect(conninfo, autocommit=True) as connection:
+        conn = QueryConnection(connection)
+        drops = sites is None
         names = {
-            parent: _check_table(QueryConnection(connection), parent, value, current_month=current_month)
+            parent: _check_table(conn, parent, value, current_month=current_month, drops=drops)
             for parent, value in before.items()
         }
+        uuids = None if sites is None else sites.find(conn)
         retry = LockRetry(lock_timeout_s, wait_s)
         for parent, value in before.items():
-            run = _Prune(connection, parent, names[parent], value, folder, retry, batch_rows, report)
+            run = _Prune(connection, parent, names[parent], value, uuids, folder, retry, batch_rows, report)
             run.run(dry_run=dry_run)
 
 
@@ -112,7 +126,7 @@ def _check_archive(folder: Path) -> Path:
     return folder
 
 
-def _check_table(conn: QueryConnection, parent: Parent, before: datetime, *, current_month: bool) -> str:
+def _check_table(conn: QueryConnection, parent: Parent, before: datetime, *, current_month: bool, drops: bool) -> str:
     """Check the arguments, and lock out other prunes of the table. Return its name, qualified with the schema."""
     records = conn.records("prune/find_table", parent=parent)
     if not records:
@@ -123,10 +137,15 @@ def _check_table(conn: QueryConnection, parent: Parent, before: datetime, *, cur
     if before > table["month_utc"] and not current_month:
         reason = f"{_isoformat(before)} is in the current month; allow that with --current-month"
         raise InvalidInput(reason, column=f"{parent} before")
-    if not table["is_owner"]:
+    if drops and not table["is_owner"]:
         raise PvsiteSqlError(
             f"only {table['owner']}, the owner of {table['name']}, can prune it; "
             f"the current user is {table['user_name']}"
+        )
+    if not table["may_delete"]:
+        raise PvsiteSqlError(
+            f"{table['user_name']} may not delete rows of {table['name']}; {table['owner']} and members of "
+            "pvsite_admin may"
         )
     if not conn.values("prune/lock", name=table["name"])[0]:
         raise PvsiteSqlError(f"another prune of {table['name']} is running, or its last statement is")
@@ -141,6 +160,7 @@ class _Prune:
     parent: Parent
     name: str
     before: datetime
+    sites: list[UUID] | None
     folder: Path | None
     retry: LockRetry
     batch_rows: int
@@ -152,11 +172,14 @@ class _Prune:
 
     def run(self, *, dry_run: bool) -> None:
         tables = list_tables(self.conn, self.parent, self.before)
+        if self.sites is not None:
+            self._run_for_sites(tables, dry_run=dry_run)
+            return
         expired = [table for table in tables if table.expired]
         partial = [table for table in tables if not table.expired and table.state == "attached"]
         start = partial[0].start_utc if partial else None
-        rows = self._count(start) if partial else 0
-        self._report_plan(expired, start, rows)
+        rows = self._count(start, self.before) if partial else 0
+        self._report_plan(expired, {(start, self.before): rows} if rows else {})
         for table in tables:
             if not table.expired and table.state != "attached":
                 self.report(f"{table.partition} is {table.state}, but contains newer rows: skipped")
@@ -170,25 +193,43 @@ class _Prune:
         for table in sorted(expired, key=lambda table: table.state != "detaching"):
             self._drop_partition(table)
         if rows:
-            self._delete_rows(start)
+            self._delete_rows(start, self.before)
 
-    def _report_plan(self, expired: Sequence[Table], start: datetime | None, deleted_rows: int) -> None:
-        self.report(f"{self.name}, rows before {_isoformat(self.before)}:")
+    def _run_for_sites(self, tables: Sequence[Table], *, dry_run: bool) -> None:
+        """Delete the rows of the sites month by month, so that snapshots are short and archives are of one month."""
+        bounds = {bound for t in tables if t.state == "attached" for bound in (t.start_utc, t.end_utc)}
+        ends = [*sorted(bound for bound in bounds if bound is not None and bound < self.before), self.before]
+        windows = zip([None, *ends], ends, strict=False)  # also the rows of a default partition
+        rows = {window: count for window in windows if (count := self._count(*window))}
+        self._report_plan([], rows)
+        for table in tables:
+            if table.state != "attached":
+                self.report(f"{table.partition} is {table.state}: skipped; run prune without a site filter to drop it")
+        if dry_run:
+            self.report("dry run: nothing was deleted")
+            return
+        for start, end in rows:
+            self._delete_rows(start, end)
+
+    def _report_plan(self, expired: Sequence[Table], rows: Mapping[tuple[datetime | None, datetime], int]) -> None:
+        of_sites = "" if self.sites is None else f" of {len(self.sites):,} site{'s' * (len(self.sites) != 1)}"
+        self.report(f"{self.name}, rows{of_sites} before {_isoformat(self.before)}:")
         archived = "archived and " if self.folder else ""
         for table in expired:
-            rows = "number of rows unknown before ANALYZE" if table.rows is None else f"about {table.rows:,} rows"
-            self.report(f"  {table.partition} ({rows}, {table.size}, {table.state}): to be {archived}dropped")
-        if deleted_rows:
+            estimate = "number of rows unknown before ANALYZE" if table.rows is None else f"about {table.rows:,} rows"
+            self.report(f"  {table.partition} ({estimate}, {table.size}, {table.state}): to be {archived}dropped")
+        for (start, end), count in rows.items():
             since = "" if start is None else f" since {_isoformat(start)}"
-            self.report(f"  {deleted_rows:,} rows{since}: to be {archived}deleted in batches of {self.batch_rows:,}")
-        if not (expired or deleted_rows):
+            until = "" if end == self.before else f" before {_isoformat(end)}"
+            self.report(f"  {count:,} rows{since}{until}: to be {archived}deleted in batches of {self.batch_rows:,}")
+        if not (expired or rows):
             self.report("  none")
 
-    def _count(self, start: datetime | None) -> int:
-        return int(self.conn.values(_COUNT[self.parent], **self._window(start))[0])
-
-    def _window(self, start: datetime | None) -> dict[str, Any]:
-        return {"start_utc": "-infinity" if start is None else start, "end_utc": self.before}
+    def _count(self, start: datetime | None, end: datetime) -> int:
+        if self.sites is None:
+            return int(self.conn.values(_COUNT[self.parent], **_window(start, end))[0])
+        parameters = {"site_uuids": self.sites, **_window(start, end)}
+        return int(self.conn.values(_COUNT_OF_SITES[self.parent], **parameters)[0])
 
     def _drop_partition(self, table: Table) -> None:
         """Detach a partition, archive it, and drop it."""
@@ -217,9 +258,9 @@ class _Prune:
         archived = f", archived in {path}" if path else (" (it was empty)" if self.folder else "")
         self.report(f"{name} dropped{archived}")
 
-    def _delete_rows(self, start: datetime | None) -> None:
-        """Delete the rows of partitions that also hold newer rows."""
-        window = self._window(start)
+    def _delete_rows(self, start: datetime | None, end: datetime) -> None:
+        """Delete the rows of a window in batches."""
+        window = _window(start, end)
         if self.folder is None:
             deleted = sum(self._delete_batches(window))
             self.report(f"{deleted:,} rows deleted")
@@ -227,9 +268,9 @@ class _Prune:
         with tempfile.TemporaryFile() as keys:
             self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             try:
-                with self.connection.transaction(force_rollback=True):
-                    self.conn.run(_VIEW[self.parent])
-                    path = self._archive(self.folder, start, self.before, window, keys)
+                with self.connection.transaction(force_rollback=True):  # drops the view
+                    self._create_view()
+                    path = self._archive(self.folder, start, end, window, keys)
             finally:
                 self.connection.isolation_level = None
             if path is None:
@@ -245,12 +286,27 @@ class _Prune:
         )
         self.report(f"{deleted:,} rows deleted{skipped}")
 
+    def _create_view(self) -> None:
+        """Create the view of the rows to archive."""
+        if self.sites is None:
+            self.conn.run(_VIEW[self.parent])
+            return
+        self.conn.run("prune/sites_staging")
+        self.conn.run("prune/sites_stage", site_uuids=self.sites)
+        self.conn.run(_VIEW_OF_SITES[self.parent])
+
     def _delete_batches(self, window: dict[str, Any]) -> Iterator[int]:
-        name, parameters = _DELETE[self.parent], {**window, "batch_rows": self.batch_rows}
-        from_site = _LOWEST_UUID
-        while sites := self._delete_batch(name, {**parameters, "from_site": from_site}):
-            from_site = max(sites)
-            yield len(sites)
+        parameters = {**window, "batch_rows": self.batch_rows}
+        last = _LOWEST_UUID
+        while deleted := self._delete_next_batch(last, parameters):
+            last = max(deleted)
+            yield len(deleted)
+
+    def _delete_next_batch(self, from_site: UUID, parameters: dict[str, Any]) -> list[UUID]:
+        if self.sites is None:
+            return self._delete_batch(_DELETE[self.parent], {**parameters, "from_site": from_site})
+        rest = self.sites[bisect_left(self.sites, from_site) :]
+        return self._delete_batch(_DELETE_OF_SITES[self.parent], {**parameters, "site_uuids": rest})
 
     def _delete_batch(self, name: str, parameters: dict[str, Any]) -> list[UUID]:
         """Delete a batch. Return the site of each deleted row."""
@@ -301,7 +357,7 @@ class _Prune:
         info = self.connection.info
         return archive.write(
             folder,
-            f"{self.parent}_{_file_part(start)}_{_file_part(end)}",
+            f"{self.parent}_{_file_part(start)}_{_file_part(end)}{'' if self.sites is None else '_some_sites'}",
             schema,
             chain([first], tables),
             source=f"{gethostname()} {info.host}:{info.port}/{info.dbname}",
@@ -325,6 +381,10 @@ class _Prune:
                     group, values = [], 0
         if group:
             yield group
+
+
+def _window(start: datetime | None, end: datetime) -> dict[str, Any]:
+    return {"start_utc": "-infinity" if start is None else start, "end_utc": end}
 
 
 def _isoformat(time_utc: datetime) -> str:

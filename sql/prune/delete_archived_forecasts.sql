@@ -60,8 +60,7 @@ final AS MATERIALIZED (
 
 DELETE FROM forecasts AS f
 WHERE
-    f.site_uuid >= (SELECT e.site_uuid FROM first AS e)
-    AND f.site_uuid <= (SELECT l.site_uuid FROM final AS l)
+    f.site_uuid = ANY(ARRAY(SELECT DISTINCT b.site_uuid FROM batch AS b))
     AND (f.site_uuid, f.timestamp_utc)
     >= ((SELECT e.site_uuid FROM first AS e), (SELECT e.timestamp_utc FROM first AS e))
     AND (f.site_uuid, f.timestamp_utc)
