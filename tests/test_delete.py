@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +19,10 @@ from pvsite_sql import CallLimits, InsertResult, InvalidInput, Limits, NotFound,
 
 MAY, JUNE, JULY = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6, 7))
 MINUTE = timedelta(minutes=1)
+
+
+class RolledBack(Exception):
+    """Ends a transaction without a commit."""
 
 
 @pytest.fixture
@@ -83,16 +88,16 @@ class TestGeneration:
         }.items():
             with pytest.raises(InvalidInput, match=said):
                 repo.generation.delete(refused)
-        with pytest.raises(InvalidInput, match="^end_utc: must be a datetime"):
+        with pytest.raises(InvalidInput, match=r"^end_utc: must be a datetime"):
             repo.generation.delete(sites, end_utc="2024-06-01")
         assert len(repo.generation.read()) == 72
 
     def test_is_undone_with_the_transaction_around_it(self, repo, sites):
         before = repo.generation.read()
-        with pytest.raises(ZeroDivisionError), repo.transaction() as tx:
+        with suppress(RolledBack), repo.transaction() as tx:
             assert tx.generation.delete(sites) == 72
             assert tx.generation.read() == []
-            _ = 1 / 0
+            raise RolledBack
         assert repo.generation.read() == before
         with repo.transaction() as tx:
             assert tx.generation.delete(sites[:1]) == 24
@@ -191,10 +196,9 @@ class TestForecasts:
     )
     def test_deletes_what_matches_all_filters_and_nothing_else(self, repo, dsn, runs, filters, of_sites):
         if of_sites is not None:
-            filters = {**filters, "site_uuids": [*sorted({key[0] for key in runs})[:of_sites], uuid4()][: of_sites + 1]}
-            filters["site_uuids"] = filters["site_uuids"] if of_sites else []
+            filters = {**filters, "site_uuids": sorted({key[0] for key in runs})[:of_sites]}
         if not filters:
-            with pytest.raises(InvalidInput, match="^delete requires a filter: forecast_uuid, site_uuids, start_utc"):
+            with pytest.raises(InvalidInput, match=r"^delete requires a filter: forecast_uuid, site_uuids, start_utc"):
                 repo.forecasts.delete()
             return
 
@@ -275,13 +279,13 @@ class TestForecasts:
 
     def test_is_undone_with_the_transaction_around_it(self, repo, dsn, runs):
         uuid = next(iter(runs.values())).forecast_uuid
-        with pytest.raises(ZeroDivisionError), repo.transaction() as tx:
+        with suppress(RolledBack), repo.transaction() as tx:
             assert tx.forecasts.delete(model_name="bad") == 16
             assert tx.forecasts.delete(end_utc=JUNE) == 24
             assert tx.forecasts.delete(site_uuids={key[0] for key in runs}, dry_run=True) == 24
             with pytest.raises(NotFound):
                 tx.forecasts.delete(forecast_uuid=uuid)
-            _ = 1 / 0
+            raise RolledBack
         assert stored(dsn) == runs
 
     def test_a_forecast_that_another_replaces_is_waited_for_and_deleted(self, repo, dsn, runs, postgresql):

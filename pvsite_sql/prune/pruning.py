@@ -220,7 +220,7 @@ class _Prune:
             self.report(f"  {table.partition} ({estimate}, {table.size}, {table.state}): to be {archived}dropped")
         for (start, end), count in rows.items():
             since = "" if start is None else f" since {_isoformat(start)}"
-            until = "" if end == self.before else f" before {_isoformat(end)}"
+            until = "" if end == self.before else f", before {_isoformat(end)}"
             self.report(f"  {count:,} rows{since}{until}: to be {archived}deleted in batches of {self.batch_rows:,}")
         if not (expired or rows):
             self.report("  none")
