@@ -32,7 +32,8 @@ from pvsite_sql.check import drift
 from pvsite_sql.engine import inputs, queries
 from pvsite_sql.engine.session import QueryConnection
 from pvsite_sql.prune import SiteFilter, archive
-from pvsite_sql.prune.pruning import _Prune, prune
+from pvsite_sql.prune.pruning import prune
+from pvsite_sql.prune.rows import Rows
 
 MAY, JUNE = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6))
 MID_JUNE = datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -54,7 +55,8 @@ import os, signal, sys
 from datetime import datetime
 from pathlib import Path
 from pvsite_sql.prune import SiteFilter, archive, detach
-from pvsite_sql.prune.pruning import _Prune, prune
+from pvsite_sql.prune.pruning import prune
+from pvsite_sql.prune.rows import Rows
 
 dsn, parent, before, folder, place, step, what, *sites = sys.argv[1:]
 
@@ -81,7 +83,7 @@ def stopping(holder, name, number=None):
 if step in ("named", "digest"):
     stopping(archive, {"named": "_rename", "digest": "_digest"}[step])
 elif step == "batch":
-    stopping(_Prune, "_delete_batch", lambda arguments, seen: len(seen) == 1)
+    stopping(Rows, "_delete_batch", lambda arguments, seen: len(seen) == 1)
 else:
     stopping(detach.Statements, "run", lambda arguments, seen: arguments[1] == step)
 prune(dsn, {parent: datetime.fromisoformat(before)}, archive=Path(folder) if folder else None,
@@ -195,7 +197,7 @@ class TestGeneration:
         )
 
     def test_a_long_archive_has_row_groups_and_is_compared_in_each(self, direct, readings, tmp_path, monkeypatch):
-        monkeypatch.setattr("pvsite_sql.prune.pruning._ROW_GROUP", 7)
+        monkeypatch.setattr("pvsite_sql.prune.rows._ROW_GROUP", 7)
         go(direct, archive=tmp_path)
         assert pq.ParquetFile(tmp_path / "generation_2024-05-01_2024-06-01.parquet").num_row_groups == 6
         old, _ = split(readings)
@@ -239,8 +241,8 @@ class TestGeneration:
         pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
 
     def test_no_transaction_deletes_more_than_a_batch(self, direct, readings, tmp_path, monkeypatch):
-        sizes, gone = [], _Prune._delete_batch
-        monkeypatch.setattr(_Prune, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
+        sizes, gone = [], Rows._delete_batch
+        monkeypatch.setattr(Rows, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
         go(direct, datetime(2024, 6, 15, 11, 45, tzinfo=UTC))
         assert sizes == [5, 4, 0]
         sizes.clear()
@@ -282,8 +284,8 @@ class TestForecasts:
 
     @pytest.mark.parametrize("archived", [True, False])
     def test_old_ones_go_and_can_be_loaded_again(self, repo, dsn, direct, before, tmp_path, monkeypatch, archived):
-        monkeypatch.setattr("pvsite_sql.prune.pruning._ROW_GROUP", 8)
-        monkeypatch.setattr("pvsite_sql.prune.pruning._FETCH_FORECASTS", 2)
+        monkeypatch.setattr("pvsite_sql.prune.rows._ROW_GROUP", 8)
+        monkeypatch.setattr("pvsite_sql.prune.rows._FETCH_FORECASTS", 2)
         said = go(direct, parent="forecasts", batch_rows=2, archive=tmp_path if archived else None)
         new = {key: row for key, row in before.items() if key[1] >= MID_JUNE}
         assert (len(before), len(new)) == (20, 5)
@@ -413,8 +415,8 @@ class TestSites:
         pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
 
     def test_no_transaction_deletes_more_than_a_batch(self, direct, readings, sites, tmp_path, monkeypatch):
-        sizes, gone = [], _Prune._delete_batch
-        monkeypatch.setattr(_Prune, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
+        sizes, gone = [], Rows._delete_batch
+        monkeypatch.setattr(Rows, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
         go(direct, JUNE, sites=SiteFilter(site_uuids=sites[:2]), batch_rows=10)
         assert sizes == [10, 10, 4, 0] * 2
         sizes.clear()
@@ -691,13 +693,13 @@ class TestArchives:
         for n in range(4):
             repo.forecasts.insert(forecast_frame(site.site_uuid, timestamp=JUNE + n * HOUR), **fixed)
         replaced = forecast_frame(site.site_uuid, [5.0], timestamp=JUNE + HOUR)
-        inner = _Prune._archived_forecasts
+        inner = Rows._archived_forecasts
 
         def meanwhile(*arguments: Any) -> Any:
             assert repo.forecasts.insert(replaced, **fixed).updated == 1
             return inner(*arguments)
 
-        monkeypatch.setattr(_Prune, "_archived_forecasts", meanwhile)
+        monkeypatch.setattr(Rows, "_archived_forecasts", meanwhile)
         go(direct, parent="forecasts", archive=tmp_path)
         assert [(key[1], row.power_kw) for key, row in stored(dsn).items()] == [(JUNE + HOUR, [5.0])]
 
