@@ -235,8 +235,8 @@ class TestForecasts:
         [
             ({}, "^delete requires a filter: "),
             ({"dry_run": True}, "^delete requires a filter: "),
-            ({"forecast_uuid": uuid4(), "site_uuids": []}, "^forecast_uuid: must be the only filter"),
-            ({"forecast_uuid": uuid4(), "created_after": JUNE}, "^forecast_uuid: must be the only filter"),
+            ({"forecast_uuid": UUID(int=1), "site_uuids": []}, "^forecast_uuid: must be the only filter"),
+            ({"forecast_uuid": UUID(int=1), "created_after": JUNE}, "^forecast_uuid: must be the only filter"),
             ({"forecast_uuid": "none"}, "^forecast_uuid: must be a UUID"),
             ({"model_version": "2"}, "^model_version: requires a model_name"),
             ({"model_version": "", "site_uuids": []}, "^model_version: requires a model_name"),

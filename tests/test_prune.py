@@ -499,11 +499,12 @@ class TestSites:
 
     def test_rows_that_change_after_they_were_archived_stay(self, repo, direct, readings, sites, tmp_path, monkeypatch):
         old, _ = self.parted(readings, sites[0])
-        changed = old.tail(2).assign(generation_power_kw=9.0)
+        changed, months = old.tail(2), []
         read_readings = archive.read_readings
 
         def meanwhile(*arguments: Any) -> Any:
-            repo.generation.insert(changed, on_conflict="update")
+            months.append(arguments)
+            repo.generation.insert(changed.assign(generation_power_kw=6.0 + len(months)), on_conflict="update")
             return read_readings(*arguments)
 
         monkeypatch.setattr(archive, "read_readings", meanwhile)

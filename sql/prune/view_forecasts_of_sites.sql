@@ -4,7 +4,7 @@
 -- Result: none
 -- Index: none (no row is read)
 -- Touches: none
--- After: prune/sites_stage
+-- After: prune/sites_staging
 CREATE OR REPLACE TEMPORARY VIEW forecasts_pruned AS
 SELECT
     f.forecast_uuid,
