@@ -657,6 +657,14 @@ COUNTS = {
             AND r.timestamp_utc + COALESCE(%(horizon_minutes)s::integer, 0) * interval '1 minute'
             < %(end_utc)s::timestamptz
     """,
+    "month_forecasts": f"""
+        SELECT count(*) FROM forecasts AS r
+        WHERE
+            {OF_THE_SITES}
+            AND r.timestamp_utc >= date_trunc('month', %(start_utc)s::timestamptz, 'UTC')
+            AND r.timestamp_utc
+            < date_trunc('month', %(end_utc)s::timestamptz - interval '1 microsecond', 'UTC') + interval '1 month'
+    """,
     "siblings": "SELECT max(n) FROM (SELECT count(*) AS n FROM forecasts GROUP BY site_uuid, timestamp_utc) AS f",
     "grids": f"""
         SELECT COALESCE(max(n), 0) FROM (

@@ -8,8 +8,8 @@
 --   model_name      text         only forecasts of this model; empty for all
 --   model_versions  text[]       only forecasts of these versions of the model; an empty list for all
 -- Result: none
--- Index: forecasts_key, ml_models_name_version_key
--- Touches: window_forecasts + versions
+-- Index: forecasts_key, forecasts_latest_idx, ml_models_name_version_key
+-- Touches: month_forecasts + versions
 DELETE FROM forecasts AS f
 WHERE
     f.site_uuid = ANY(:'site_uuids'::uuid[])

@@ -9,8 +9,8 @@
 --   model_versions  text[]       only forecasts of these versions of the model; an empty list for all
 -- Result: row
 --   count  bigint
--- Index: forecasts_key, ml_models_name_version_key
--- Touches: window_forecasts + versions
+-- Index: forecasts_key, forecasts_latest_idx, ml_models_name_version_key
+-- Touches: month_forecasts + versions
 SELECT count(*) AS count
 FROM forecasts AS f
 WHERE

@@ -10,7 +10,7 @@
 -- Result: row
 --   site_uuid  uuid  site of each deleted reading
 -- Index: generation_pkey
--- Touches: 2 * result
+-- Touches: 3 * result (and other readings of the last site)
 WITH chosen AS (
     SELECT u.site_uuid
     FROM unnest(:'site_uuids'::uuid[]) AS u (site_uuid)
