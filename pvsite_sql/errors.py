@@ -77,7 +77,7 @@ class InvalidInput(PvsiteSqlError, ValueError):
 
 
 class NotFound(PvsiteSqlError, KeyError):
-    """The user, site, client, group or forecast that the call names does not exist."""
+    """The user, site, client, group, inverter or forecast that the call names does not exist."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the sentence in quotes

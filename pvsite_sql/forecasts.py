@@ -15,7 +15,7 @@ import psycopg
 from .engine import partitions
 from .engine.arrays import uuid_of
 from .engine.binary_copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
-from .engine.inputs import as_filter, as_integer, as_time_zone, as_utc, as_uuid, as_uuids, window
+from .engine.inputs import as_filter, as_integer, as_text, as_time_zone, as_utc, as_uuid, as_uuids, window
 from .engine.lookups import all_sites
 from .engine.row_types import LATEST
 from .engine.rows import decoded_models
@@ -393,6 +393,77 @@ class Forecasts:
         import pandas as pd
 
         return pd.DataFrame(rows, columns=list(_ERRORS)).astype({name: whole.get(name, "float64") for name in _ERRORS})
+
+    def delete(
+        self,
+        *,
+        forecast_uuid: UUID | str | None = None,
+        site_uuids: Iterable[UUID | str] | None = None,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        created_after: datetime | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Delete one forecast, or all forecasts that match the given filters, all or none.
+
+        A forecast is deleted with all its values. Here the window selects the forecasts with
+        `start_utc <= timestamp_utc < end_utc`, wherever their values lie. Forecasts that other transactions commit in
+        the meantime may remain. Models are kept.
+
+        Args:
+            forecast_uuid: the forecast. The other filters cannot be given with it.
+            site_uuids: delete only forecasts of these sites. None selects all sites, an empty list none.
+            start_utc: the first timestamp of the forecasts (inclusive). None means no limit.
+            end_utc: the end of the timestamps (exclusive). None means no limit.
+            model_name: delete only forecasts of this model.
+            model_version: delete only forecasts of this version of the model. An empty string selects the model that
+                was stored without a version, None all versions.
+            created_after: delete only forecasts created at this time or later. A replaced forecast was created when it
+                was replaced.
+            dry_run: only count the forecasts.
+
+        Returns:
+            the number of forecasts deleted, or counted.
+
+        Raises:
+            InvalidInput: no filter is given, or `forecast_uuid` with another one, or `model_version` without
+                `model_name`; or an argument is invalid.
+            NotFound: the forecast `forecast_uuid` does not exist.
+        """
+        filters = (site_uuids, start_utc, end_utc, model_name, model_version, created_after)
+        if forecast_uuid is not None:
+            if any(each is not None for each in filters):
+                raise InvalidInput("must be the only filter: give either it or the others", column="forecast_uuid")
+            return self._delete_one(as_uuid(forecast_uuid, "forecast_uuid"), dry_run=dry_run)
+        if all(each is None for each in filters):
+            raise InvalidInput(
+                "delete requires a filter: forecast_uuid, site_uuids, start_utc, end_utc, model_name or created_after"
+            )
+        if model_version is not None and model_name is None:
+            raise InvalidInput("requires a model_name", column="model_version")
+        parameters: dict[str, Any] = {
+            **window(start_utc, end_utc),
+            "created_after": "-infinity" if created_after is None else as_utc(created_after, "created_after"),
+            "model_name": as_filter(model_name, "model_name"),
+            "model_versions": [] if model_version is None else [as_text(model_version, "model_version")],
+        }
+        names = ("forecasts/delete_all_sites", "forecasts/delete_count_all_sites")
+        if site_uuids is not None:
+            names = ("forecasts/delete", "forecasts/delete_count")
+            parameters["site_uuids"] = as_uuids(site_uuids, "site_uuids")
+        delete, count = names
+        if dry_run:
+            return self._session.run("bulk", lambda conn: int(conn.values(count, **parameters)[0]))
+        return self._session.run("bulk", lambda conn: conn.run(delete, **parameters))
+
+    def _delete_one(self, uuid: UUID, *, dry_run: bool) -> int:
+        if dry_run:
+            self.get(uuid)
+        elif not self._session.run("write", lambda conn: conn.run("forecasts/delete_by_uuid", forecast_uuid=uuid)):
+            raise _not_found({"forecast_uuid": uuid})
+        return 1
 
     def _values_by_site(
         self, name: str, site_uuids: Iterable[UUID | str] | None, filters: dict[str, Any]

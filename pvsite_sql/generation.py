@@ -281,6 +281,42 @@ class GenerationReadings:
             rows = self._session.run("read", lambda conn: conn.rows(Generation, "generation/latest", site_uuids=sites))
         return {row.site_uuid: row for row in rows}
 
+    def delete(
+        self,
+        site_uuids: Iterable[UUID | str],
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Delete the readings of the given sites in a window, all or none. Without a window, delete all their readings.
+
+        Readings that other transactions commit in the meantime may remain.
+
+        Args:
+            site_uuids: the sites, including deleted sites whose readings were kept. An empty list deletes nothing.
+                None is not allowed.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            dry_run: only count the readings.
+
+        Returns:
+            the number of readings deleted, or counted.
+
+        Raises:
+            InvalidInput: an argument is invalid.
+        """
+        if site_uuids is None:
+            raise InvalidInput(
+                "must be a list of sites, got None; to delete the readings of all sites, pass the uuids of all sites, "
+                "or use pvsite-sql prune",
+                column="site_uuids",
+            )
+        parameters = {"site_uuids": as_uuids(site_uuids, "site_uuids"), **window(start_utc, end_utc)}
+        if dry_run:
+            return self._session.run("bulk", lambda conn: int(conn.values("generation/delete_count", **parameters)[0]))
+        return self._session.run("bulk", lambda conn: conn.run("generation/delete", **parameters))
+
 
 def _models(conn: QueryConnection, name: str, **parameters: Any) -> list[Generation]:
     blocks = decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), _BLOCK_ROWS)

@@ -8,13 +8,14 @@ from uuid import UUID
 from .engine.inputs import as_uuid
 from .engine.lookups import find_site, not_found_if_deleted
 from .engine.session import QueryConnection, Session
+from .errors import NotFound
 from .models import Inverter
 
 __all__ = ["Inverters"]
 
 
 class Inverters:
-    """`repo.inverters`. Methods raise `NotFound` if a site does not exist."""
+    """`repo.inverters`. Methods raise `NotFound` if a site or an inverter does not exist."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -47,3 +48,13 @@ class Inverters:
             return conn.rows(Inverter, "inverters/list", site_uuid=uuid)
 
         return self._session.run("read", work)
+
+    def delete(self, inverter_uuid: UUID | str) -> None:
+        """Delete an inverter.
+
+        Raises:
+            NotFound: the inverter does not exist.
+        """
+        uuid = as_uuid(inverter_uuid, "inverter_uuid")
+        if not self._session.run("write", lambda conn: conn.run("inverters/delete", inverter_uuid=uuid)):
+            raise NotFound(f"no inverter {uuid}")

@@ -15,6 +15,7 @@ COUNTED = frozenset(
         "month_readings",
         "unfinished_forecasts",
         "window_forecasts",
+        "month_forecasts",
         "siblings",
         "grids",
         "versions",

@@ -50,6 +50,7 @@ ANY_SITE = {
 }
 ONE_GROUP = {**ANY_SITE, "site_group_name": "group 7", "client_site_name_contains": "roof", "order_by": "created_utc"}
 LATEST = {"created_before": "infinity", "min_horizon_minutes": "", "model_name": ""}
+TAKEN_BACK = {"created_after": "-infinity", "model_name": "", "model_versions": []}
 NO_SITE = "00000000-0000-0000-0000-000000000000"
 
 STAGED_READINGS = """
@@ -233,7 +234,8 @@ UNPLANNED = (
         for table in ("generation", "forecasts")
         for step in ("copy", "stage", "staging", "unstage")
     }
-    | {"engine/discard_session", "prune/view_forecasts", "prune/view_generation"}
+    | {"engine/discard_session", "prune/sites_staging"}
+    | {f"prune/view_{table}{of}" for table in ("forecasts", "generation") for of in ("", "_of_sites")}
     | {
         f"adopt/{table}_{step}"
         for table, steps in {
@@ -324,6 +326,22 @@ CASES: dict[str, list[Case]] = {
         case(site_uuids=FEW, **AHEAD, hour="9", timezone="Europe/London", model_name=""),
         case(site_uuids=FEW, **DAY, hour="9", timezone="Europe/London", model_name="model 1"),
     ],
+    **{
+        f"forecasts/{name}": [
+            case(site_uuids=FEW, **DAY, **TAKEN_BACK),
+            case(site_uuids=SOME, **TURN, **TAKEN_BACK | {"model_name": "model 1", "model_versions": ["1.1"]}),
+            case(site_uuids=[site(9)], **ALWAYS, **TAKEN_BACK | {"created_after": "2024-06-12T00:00Z"}),
+        ]
+        for name in ("delete", "delete_count")
+    },
+    **{
+        f"forecasts/{name}": [
+            case(**DAY, **TAKEN_BACK),
+            case(**TURN, **TAKEN_BACK | {"model_name": "model 1", "model_versions": ["1.1"]}),
+        ]
+        for name in ("delete_all_sites", "delete_count_all_sites")
+    },
+    "forecasts/delete_by_uuid": [case(forecast_uuid=forecast(4, "2024-12-20T00:00Z")), case(forecast_uuid=NO_SITE)],
     "forecasts/error_by_horizon": [
         case(site_uuids=FEW, **DAY, model_name="", wider=timedelta(days=1)),
         case(site_uuids=SOME, **TURN, model_name="model 1", wider=timedelta(days=1)),
@@ -365,6 +383,15 @@ CASES: dict[str, list[Case]] = {
         case(site_uuids=FEW, **YESTERDAY, horizon_minutes="60", model_name=""),
         case(site_uuids=SOME, **TURN, horizon_minutes="1440", model_name="model 1"),
     ],
+    **{
+        f"generation/{name}": [
+            case(site_uuids=FEW, **DAY),
+            case(site_uuids=SOME, **TURN),
+            case(site_uuids=[site(9)], **ALWAYS),
+            case(site_uuids=[], **ALWAYS),
+        ]
+        for name in ("delete", "delete_count")
+    },
     "generation/insert_changed": GENERATION_STAGED,
     "generation/insert_new": GENERATION_STAGED,
     "generation/insert_probe": [
@@ -389,6 +416,7 @@ CASES: dict[str, list[Case]] = {
     "generation/sums_total": [case(site_uuids=SOME, **DAY), case(site_uuids=FEW, **TURN)],
     "generation/sums_total_all_sites": [case(**DAY), case(**TURN)],
     "inverters/create": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
+    "inverters/delete": [case(inverter_uuid=NO_SITE)],
     "inverters/list": [case(site_uuid=site(4)), case(site_uuid=NO_SITE)],
     "engine/all_sites": [case()],
     "migrate/blockers": [case(pid="1")],
@@ -452,6 +480,27 @@ CASES: dict[str, list[Case]] = {
         case(from_site=NO_SITE, batch_rows="5000", **UP_TO_NOON),
         case(from_site=site(4), batch_rows="100", **UP_TO_NOON),
     ],
+    **{
+        f"prune/count_{table}_of_sites": [case(site_uuids=FEW, **UP_TO_NOON), case(site_uuids=SOME, **UP_TO_NOON)]
+        for table in ("forecasts", "generation")
+    },
+    **{
+        f"prune/delete_{table}_of_sites": [
+            case(site_uuids=sorted(FEW), batch_rows="5000", **UP_TO_NOON),
+            case(site_uuids=sorted(SOME), batch_rows="100", **UP_TO_NOON),
+            case(site_uuids=sorted(ALL), batch_rows="1000", **UP_TO_NOON),
+            case(site_uuids=sorted(FEW), batch_rows="100", **DECEMBER),
+        ]
+        for table in ("forecasts", "generation")
+    },
+    "prune/find_sites": [
+        case(site_uuids=FEW, countries=[], site_group_names=[]),
+        case(site_uuids=[], countries=["uk"], site_group_names=["group 7", "group 8"]),
+    ],
+    "prune/find_unknown_names": [
+        case(site_uuids=[*FEW, NO_SITE], countries=["uk", "us"], site_group_names=["group 7", "nothing"]),
+    ],
+    "prune/sites_stage": [case(site_uuids=SOME)],
     "prune/lock": [case(name="public.generation")],
     "prune/find_table": [case(parent="generation")],
     "engine/begin": [
@@ -603,8 +652,18 @@ COUNTS = {
         SELECT count(*) FROM forecasts AS r
         WHERE
             {OF_THE_SITES}
-            AND r.timestamp_utc + %(horizon_minutes)s * interval '1 minute' >= %(start_utc)s::timestamptz
-            AND r.timestamp_utc + %(horizon_minutes)s * interval '1 minute' < %(end_utc)s::timestamptz
+            AND r.timestamp_utc + COALESCE(%(horizon_minutes)s::integer, 0) * interval '1 minute'
+            >= %(start_utc)s::timestamptz
+            AND r.timestamp_utc + COALESCE(%(horizon_minutes)s::integer, 0) * interval '1 minute'
+            < %(end_utc)s::timestamptz
+    """,
+    "month_forecasts": f"""
+        SELECT count(*) FROM forecasts AS r
+        WHERE
+            {OF_THE_SITES}
+            AND r.timestamp_utc >= date_trunc('month', %(start_utc)s::timestamptz, 'UTC')
+            AND r.timestamp_utc
+            < date_trunc('month', %(end_utc)s::timestamptz - interval '1 microsecond', 'UTC') + interval '1 month'
     """,
     "siblings": "SELECT max(n) FROM (SELECT count(*) AS n FROM forecasts GROUP BY site_uuid, timestamp_utc) AS f",
     "grids": f"""

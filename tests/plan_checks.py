@@ -149,9 +149,8 @@ class Prover:
             return sum(self._rows(f"generation_p{month}") for month in months_of(case, timedelta()))
         if factor not in COUNTS:
             return self._rows(factor)
-        missing = dict.fromkeys(
-            ("site_uuids", "user_uuids", "site_group_name", "email", "client_site_id", "model_name", "name")
-        )
+        optional = ("site_uuids", "user_uuids", "site_group_name", "email", "client_site_id", "model_name", "name")
+        missing = dict.fromkeys((*optional, "horizon_minutes"))
         return self._number(COUNTS[factor], missing | values)
 
     def _rows(self, table: str) -> int:

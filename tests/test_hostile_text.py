@@ -53,12 +53,14 @@ ARGUMENTS: dict[str, Any] = {
     **dict.fromkeys(("site_uuid", "user_uuid", "site_group_uuid", "ml_model_uuid"), SITE),  # see WORLD
     "site_uuids": [SITE, OTHER_SITE],
     "forecast_uuid": FORECAST,
+    "inverter_uuid": SITE,
     "user_uuids": [SITE, OTHER_SITE],
     "start_utc": START,
     "end_utc": END,
     "timestamp_utc": NOON,
     "created_utc": NOON,
     "created_before": END,
+    "created_after": START,
     "at_utc": datetime(2100, 1, 1, tzinfo=UTC),
     "client_site_id": 1,
     "service_level": 1,
@@ -72,6 +74,7 @@ ARGUMENTS: dict[str, Any] = {
     "newest_first": True,
     "active": True,
     "delete_generation": True,
+    "dry_run": False,
     "within": LatitudeLongitudeLimits(),
     "interval": timedelta(minutes=5),
     "progress": None,
@@ -80,7 +83,10 @@ ARGUMENTS: dict[str, Any] = {
 }
 # texts that may be but few things: what a call gets where the text is put elsewhere
 CHOICES: dict[str, str] = {"timezone": "UTC", "model_version": PLAIN}
-EITHER = {"sites.get_by_client_site_id": ("client_site_name", "client_name")}
+EITHER = {
+    "sites.get_by_client_site_id": ("client_site_name", "client_name"),
+    "forecasts.delete": ("site_uuids", "forecast_uuid"),
+}
 TABLES = "users, site_groups, site_group_sites, sites, clients, inverters, generation, forecasts, ml_models, status"
 TABLES += ", api_request, site_history"
 WORLD = """
@@ -107,7 +113,7 @@ WORLD = """
     INSERT INTO api_request (url, user_uuid) SELECT %(text)s, user_uuid FROM u
 """
 REST = """
-    INSERT INTO inverters (site_uuid) VALUES (%(site)s);
+    INSERT INTO inverters (inverter_uuid, site_uuid) VALUES (%(site)s, %(site)s);
     INSERT INTO generation (site_uuid, start_utc, end_utc, generation_power_kw)
     VALUES (%(site)s, '2024-06-01', '2024-06-01 00:30', 1);
     INSERT INTO site_group_sites (site_group_uuid, site_uuid)

@@ -49,3 +49,16 @@ def test_a_site_that_another_deletes_meanwhile_is_not_found(
     (error,) = held_up(postgresql, postgresql.commit, lambda: repo.inverters.create(site_uuid=site.site_uuid))
     assert type(error) is NotFound
     assert str(site.site_uuid) in str(error)
+
+
+def test_delete_takes_one_away(repo: Repository, site: Site) -> None:
+    first, second, third = (repo.inverters.create(site_uuid=site.site_uuid) for _ in range(3))
+    repo.inverters.delete(second.inverter_uuid)
+    assert repo.inverters.list(site_uuid=site.site_uuid) == [first, third]
+    repo.inverters.delete(inverter_uuid=str(third.inverter_uuid))
+    assert repo.inverters.list(site_uuid=site.site_uuid) == [first]
+    with pytest.raises(NotFound, match=f"^no inverter {second.inverter_uuid}$"):
+        repo.inverters.delete(second.inverter_uuid)
+    with pytest.raises(InvalidInput, match=r"^inverter_uuid: must be a UUID, got 'first'$"):
+        repo.inverters.delete("first")
+    assert repo.inverters.list(site_uuid=site.site_uuid) == [first]

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from databases import Databases
 from headers import indexes, touches
-from plan_cases import ALWAYS, CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, YESTERDAY, case
+from plan_cases import ALWAYS, CASES, DAY, ELSEWHERE, FEW, TURN, UNPLANNED, UP_TO_NOON, YESTERDAY, case
 from plan_checks import CUSTOM, GENERIC, HOW, Prover
 from plan_database import fill, user
 from plan_sharing import SharedPlans
@@ -119,6 +119,20 @@ def test_a_page_of_many_requests_does_not_read_all_of_them(prover, name):
         run = prover.run(QUERIES[f"api_requests/{name}"], page, how)
         (scan,) = [scan for scan in run.plan.scans(prover.catalog) if scan.relation == "api_request"]
         assert scan.rows < 100, f"{how}:\n{run.plan}"
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "rows"), [("generation", "generation_pkey", 342), ("forecasts", "forecasts_key", 36)]
+)
+def test_an_archive_of_a_few_sites_reads_their_rows_alone(prover, table, index, rows):
+    stored = f"INSERT INTO pg_temp.pruned_sites SELECT unnest('{{{','.join(FEW)}}}'::uuid[]);"
+    steps = [QUERIES[f"prune/{name}"].text.decode() for name in ("sites_staging", f"view_{table}_of_sites")]
+    few = case(**UP_TO_NOON, staged="\n".join([steps[0], stored, steps[1]]))
+    for how in HOW:
+        scans = prover.run(QUERIES[f"prune/archive_{table}"], few, how).plan.scans(prover.catalog)
+        read = [scan for scan in scans if scan.loops and scan.relation.startswith(table)]
+        assert {prover.catalog.parent(scan.index) for scan in read} == {index}, how
+        assert sum(scan.rows for scan in read) == rows, how
 
 
 @pytest.mark.parametrize("table", ["generation", "forecasts"])

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
+from uuid import UUID
 
 import pandas as pd
 import psycopg
@@ -26,12 +27,13 @@ from forecast_cases import HOUR, forecast_frame, stored, together
 from psycopg import sql
 
 import pvsite_sql
-from pvsite_sql import InsertResult, InvalidInput, PvsiteSqlError, Repository, check
+from pvsite_sql import InsertResult, InvalidInput, NotFound, PvsiteSqlError, Repository, check
 from pvsite_sql.check import drift
 from pvsite_sql.engine import inputs, queries
 from pvsite_sql.engine.session import QueryConnection
-from pvsite_sql.prune import archive
-from pvsite_sql.prune.pruning import _Prune, prune
+from pvsite_sql.prune import SiteFilter, archive
+from pvsite_sql.prune.pruning import prune
+from pvsite_sql.prune.rows import Rows
 
 MAY, JUNE = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6))
 MID_JUNE = datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -52,10 +54,11 @@ CHILD = """
 import os, signal, sys
 from datetime import datetime
 from pathlib import Path
-from pvsite_sql.prune import archive, detach
-from pvsite_sql.prune.pruning import _Prune, prune
+from pvsite_sql.prune import SiteFilter, archive, detach
+from pvsite_sql.prune.pruning import prune
+from pvsite_sql.prune.rows import Rows
 
-dsn, parent, before, folder, place, step, what = sys.argv[1:]
+dsn, parent, before, folder, place, step, what, *sites = sys.argv[1:]
 
 def stop():
     if what == "kill":
@@ -80,10 +83,11 @@ def stopping(holder, name, number=None):
 if step in ("named", "digest"):
     stopping(archive, {"named": "_rename", "digest": "_digest"}[step])
 elif step == "batch":
-    stopping(_Prune, "_delete_batch", lambda arguments, seen: len(seen) == 1)
+    stopping(Rows, "_delete_batch", lambda arguments, seen: len(seen) == 1)
 else:
     stopping(detach.Statements, "run", lambda arguments, seen: arguments[1] == step)
 prune(dsn, {parent: datetime.fromisoformat(before)}, archive=Path(folder) if folder else None,
+      sites=SiteFilter(site_uuids=sites) if sites else None,
       lock_timeout_s=0.2, wait_s=20, batch_rows=5, report=lambda said: None)
 """
 
@@ -193,7 +197,7 @@ class TestGeneration:
         )
 
     def test_a_long_archive_has_row_groups_and_is_compared_in_each(self, direct, readings, tmp_path, monkeypatch):
-        monkeypatch.setattr("pvsite_sql.prune.pruning._ROW_GROUP", 7)
+        monkeypatch.setattr("pvsite_sql.prune.rows._ROW_GROUP", 7)
         go(direct, archive=tmp_path)
         assert pq.ParquetFile(tmp_path / "generation_2024-05-01_2024-06-01.parquet").num_row_groups == 6
         old, _ = split(readings)
@@ -237,8 +241,8 @@ class TestGeneration:
         pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
 
     def test_no_transaction_deletes_more_than_a_batch(self, direct, readings, tmp_path, monkeypatch):
-        sizes, gone = [], _Prune._delete_batch
-        monkeypatch.setattr(_Prune, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
+        sizes, gone = [], Rows._delete_batch
+        monkeypatch.setattr(Rows, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
         go(direct, datetime(2024, 6, 15, 11, 45, tzinfo=UTC))
         assert sizes == [5, 4, 0]
         sizes.clear()
@@ -280,8 +284,8 @@ class TestForecasts:
 
     @pytest.mark.parametrize("archived", [True, False])
     def test_old_ones_go_and_can_be_loaded_again(self, repo, dsn, direct, before, tmp_path, monkeypatch, archived):
-        monkeypatch.setattr("pvsite_sql.prune.pruning._ROW_GROUP", 8)
-        monkeypatch.setattr("pvsite_sql.prune.pruning._FETCH_FORECASTS", 2)
+        monkeypatch.setattr("pvsite_sql.prune.rows._ROW_GROUP", 8)
+        monkeypatch.setattr("pvsite_sql.prune.rows._FETCH_FORECASTS", 2)
         said = go(direct, parent="forecasts", batch_rows=2, archive=tmp_path if archived else None)
         new = {key: row for key, row in before.items() if key[1] >= MID_JUNE}
         assert (len(before), len(new)) == (20, 5)
@@ -327,6 +331,222 @@ class TestForecasts:
         (path,) = tmp_path.iterdir()
         rows = pq.read_table(path, columns=["forecast_power_kw", "probabilistic_values"]).to_pylist()
         assert [tuple(row.values()) for row in rows] == [(None, {"p10": 1.0}), (2.0, {"p10": None})]
+
+
+class TestSites:
+    """Of some sites alone: no partition is dropped, their rows are deleted month by month."""
+
+    @pytest.fixture
+    def sites(self, readings: pd.DataFrame) -> list[UUID]:
+        """The three sites, in ascending order."""
+        return sorted(set(readings["site_uuid"]))
+
+    @staticmethod
+    def parted(readings: pd.DataFrame, *sites: UUID, before: datetime = MID_JUNE) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows that go, and those that stay."""
+        old = readings["site_uuid"].isin(sites) & (readings["start_utc"] < before)
+        return readings[old].reset_index(drop=True), readings[~old].reset_index(drop=True)
+
+    @pytest.mark.parametrize("archived", [True, False])
+    @pytest.mark.parametrize("numbers", [(0,), (1,), (0, 2), (0, 1, 2)])
+    def test_their_old_rows_go_and_all_others_stay(
+        self, repo, direct, admin, readings, sites, tmp_path, archived, numbers
+    ):
+        before = tables(admin)
+        chosen = [sites[n] for n in numbers]
+        said = go(direct, sites=SiteFilter(site_uuids=chosen), archive=tmp_path if archived else None)
+        old, new = self.parted(readings, *chosen)
+        assert len(old) == len(chosen) * (2 * ROWS + 6)
+        pd.testing.assert_frame_equal(repo.generation.read_frame(), new)
+        assert tables(admin) == before
+        assert sum(int(line.split()[0]) for line in said if line.endswith("rows deleted")) == len(old)
+        if not archived:
+            return
+        assert files(tmp_path) == [
+            "generation_2024-04-01_2024-05-01_some_sites.parquet",
+            "generation_2024-05-01_2024-06-01_some_sites.parquet",
+            "generation_2024-06-01_2024-06-15T120000Z_some_sites.parquet",
+        ]
+        pd.testing.assert_frame_equal(loaded(*tmp_path.iterdir()), old)
+        for path in tmp_path.iterdir():
+            repo.generation.insert(pd.read_parquet(path))
+        pd.testing.assert_frame_equal(
+            repo.generation.read_frame().drop(columns="created_utc"), readings.drop(columns="created_utc")
+        )
+
+    @pytest.mark.parametrize("archived", [True, False])
+    def test_their_old_forecasts_go(self, repo, dsn, direct, tmp_path, archived):
+        one, other = (repo.sites.create().site_uuid for _ in range(2))
+        for timestamp in (MAY, JUNE, JUNE + HOUR, MID_JUNE):
+            for model in ("a", "b", None):
+                frames = [forecast_frame(uuid, timestamp=timestamp) for uuid in (one, other)]
+                repo.forecasts.insert(together(*frames), model_name=model)
+        before = stored(dsn)
+        said = go(
+            direct,
+            parent="forecasts",
+            sites=SiteFilter(site_uuids=[one]),
+            archive=tmp_path if archived else None,
+            batch_rows=2,
+        )
+        left = {key: row for key, row in before.items() if key[0] == other or key[1] >= MID_JUNE}
+        assert (len(before), len(left)) == (24, 15)
+        assert stored(dsn) == left
+        assert [line for line in said if line.endswith("rows deleted")] == ["3 rows deleted", "6 rows deleted"]
+        if archived:
+            for path in tmp_path.iterdir():
+                repo.forecasts.insert(pd.read_parquet(path))
+            assert without_uuids(stored(dsn)) == without_uuids(before)
+
+    def test_a_dry_run_says_what_goes_and_changes_nothing(self, repo, direct, admin, readings, sites, tmp_path):
+        before = tables(admin)
+        said = go(direct, sites=SiteFilter(site_uuids=sites[:2]), archive=tmp_path, dry_run=True)
+        what = "to be archived and deleted in batches of 5"
+        assert said == [
+            "public.generation, rows of 2 sites before 2024-06-15T12:00:00Z:",
+            *(
+                f"  24 rows since 2024-0{month}-01T00:00:00Z, before 2024-0{month + 1}-01T00:00:00Z: {what}"
+                for month in (4, 5)
+            ),
+            f"  12 rows since 2024-06-01T00:00:00Z: {what}",
+            "dry run: nothing was deleted",
+        ]
+        assert (tables(admin), files(tmp_path)) == (before, [])
+        pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
+
+    def test_no_transaction_deletes_more_than_a_batch(self, direct, readings, sites, tmp_path, monkeypatch):
+        sizes, gone = [], Rows._delete_batch
+        monkeypatch.setattr(Rows, "_delete_batch", lambda *a: sizes.append(len(found := gone(*a))) or found)
+        go(direct, JUNE, sites=SiteFilter(site_uuids=sites[:2]), batch_rows=10)
+        assert sizes == [10, 10, 4, 0] * 2
+        sizes.clear()
+        go(direct, JUNE, sites=SiteFilter(site_uuids=sites[2:]), batch_rows=10, archive=tmp_path)
+        assert sizes == [10, 2] * 2
+
+    def test_a_site_matches_all_filters_and_any_value_of_each(self, repo, direct, admin):
+        made = {
+            (country, group): repo.sites.create(country=country).site_uuid
+            for country in ("uk", "india", "malta")
+            for group in ("roofs", "fields", "none")
+        }
+        for group in ("roofs", "fields", "empty"):
+            repo.site_groups.create(group)
+        for (_, group), uuid in made.items():
+            if group != "none":
+                repo.site_groups.add_site(group, site_uuid=uuid)
+        conn = QueryConnection(admin)
+        some = [made["uk", "roofs"], made["malta", "none"]]
+        for filters, fits in (
+            ({"countries": ["uk"]}, lambda country, group: country == "uk"),
+            ({"countries": ["uk", "india"]}, lambda country, group: country != "malta"),
+            ({"site_group_names": ["roofs"]}, lambda country, group: group == "roofs"),
+            ({"site_group_names": ["roofs", "fields"]}, lambda country, group: group != "none"),
+            ({"site_group_names": ["empty"]}, lambda country, group: False),
+            (
+                {"countries": ["uk", "india"], "site_group_names": ["roofs", "empty"]},
+                lambda country, group: country != "malta" and group == "roofs",
+            ),
+            ({"site_uuids": [str(uuid) for uuid in some]}, lambda country, group: made[country, group] in some),
+            ({"site_uuids": some, "countries": ["uk"]}, lambda country, group: (country, group) == ("uk", "roofs")),
+            ({"site_uuids": some, "site_group_names": ["fields"]}, lambda country, group: False),
+        ):
+            expected = sorted(uuid for key, uuid in made.items() if fits(*key))
+            assert SiteFilter(**filters).find(conn) == expected, filters
+        said = go(direct, sites=SiteFilter(site_group_names=["empty"]))
+        assert said == ["public.generation, rows of 0 sites before 2024-06-15T12:00:00Z:", "  none"]
+
+    def test_names_that_do_not_exist_are_said_and_nothing_is_done(self, repo, direct, admin, readings, sites):
+        unknown = UUID(int=9)
+        repo.site_groups.create("company")
+        wrong = SiteFilter(
+            site_uuids=[sites[0], unknown], countries=["uk", "wales"], site_group_names=["company", "compony", "it's"]
+        )
+        with pytest.raises(NotFound) as error:
+            go(direct, sites=wrong)
+        expected = [f"no site '{unknown}'", "no country 'wales'", "no site group 'compony'", 'no site group "it\'s"']
+        assert str(error.value) == ", ".join(expected)
+        pd.testing.assert_frame_equal(repo.generation.read_frame(), readings)
+
+    @pytest.mark.parametrize(
+        ("filters", "said"),
+        [
+            ({}, "a site filter requires site_uuids, countries or site_group_names"),
+            ({"site_uuids": []}, "site_uuids: must be a list that is not empty"),
+            ({"countries": []}, "countries: must be a list that is not empty"),
+            ({"countries": "uk"}, "countries: must be a list that is not empty, got 'uk'"),
+            ({"site_group_names": [""]}, "site_group_names: must not be an empty string"),
+            ({"site_uuids": ["roof"]}, "site_uuids: must be a UUID, got 'roof'"),
+        ],
+    )
+    def test_a_filter_that_selects_nothing_is_refused(self, filters, said):
+        with pytest.raises(InvalidInput, match=said):
+            SiteFilter(**filters)
+
+    def test_what_a_deleted_site_has_left_can_be_pruned(self, repo, direct, readings, sites):
+        repo.sites.delete(sites[1])
+        go(direct, sites=SiteFilter(site_uuids=[sites[1]]))
+        pd.testing.assert_frame_equal(repo.generation.read_frame(), self.parted(readings, sites[1])[1])
+
+    def test_rows_of_a_default_partition_go_too(self, repo, direct, admin, readings, sites):
+        admin.execute("CREATE TABLE other PARTITION OF generation DEFAULT")
+        for year in (2000, 2030):
+            admin.execute(
+                "INSERT INTO generation SELECT site_uuid, make_date(%s, 1, 1), make_date(%s, 1, 2), 1 FROM sites",
+                [year, year],
+            )
+        go(direct, sites=SiteFilter(site_uuids=sites[:1]))
+        assert admin.execute("SELECT count(*) FROM other").fetchone() == (2 + 3,)
+
+    def test_rows_that_change_after_they_were_archived_stay(self, repo, direct, readings, sites, tmp_path, monkeypatch):
+        old, _ = self.parted(readings, sites[0])
+        changed, months = old.tail(2), []
+        read_readings = archive.read_readings
+
+        def meanwhile(*arguments: Any) -> Any:
+            months.append(arguments)
+            repo.generation.insert(changed.assign(generation_power_kw=6.0 + len(months)), on_conflict="update")
+            return read_readings(*arguments)
+
+        monkeypatch.setattr(archive, "read_readings", meanwhile)
+        said = go(direct, sites=SiteFilter(site_uuids=sites[:1]), archive=tmp_path)
+        assert said[-1] == "4 rows deleted; 2 skipped, because they were changed or deleted"
+        assert list(repo.generation.read_frame(sites[:1], end_utc=MID_JUNE)["generation_power_kw"]) == [9.0, 9.0]
+
+    @pytest.mark.parametrize(
+        ("place", "step"),
+        [("after", "digest"), ("before", "named"), ("after", "named"), ("before", "batch"), ("after", "batch")],
+    )
+    def test_killed_at_any_step_it_loses_nothing_and_the_next_run_goes_on(
+        self, repo, direct, admin, readings, sites, tmp_path, place, step
+    ):
+        with child(direct, place, step, "kill", *sites[:2], folder=tmp_path) as process:
+            assert process.wait(60) == -signal.SIGKILL
+        until(lambda: admin.execute(CONNECTED).fetchone() == (0,))
+        present = [repo.generation.read_frame(), *map(pd.read_parquet, tmp_path.glob("*.parquet"))]
+        assert keys(*present) == keys(readings)
+
+        go(direct, sites=SiteFilter(site_uuids=sites[:2]), archive=tmp_path)
+        old, new = self.parted(readings, *sites[:2])
+        pd.testing.assert_frame_equal(repo.generation.read_frame(), new)
+        archives = loaded(*tmp_path.iterdir()).drop_duplicates().reset_index(drop=True)
+        pd.testing.assert_frame_equal(archives, old)
+        assert all(path.suffix == ".parquet" for path in tmp_path.iterdir())
+
+    def test_a_month_that_an_interrupted_prune_detached_is_skipped(self, repo, direct, admin, readings, sites):
+        with child(direct, "after", "rename", "kill") as process:
+            process.wait(60)
+        until(lambda: admin.execute(CONNECTED).fetchone() == (0,))
+        (name,) = (name for name, rest in tables(admin).items() if rest[0] is None)
+        said = go(direct, sites=SiteFilter(site_uuids=sites[:1]))
+        assert f"public.{name} is detached: skipped; run prune without a site filter to drop it" in said
+        assert admin.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(name))).fetchone() == (36,)
+        assert len(repo.generation.read_frame()) == len(readings) - 36 - ROWS - 6
+
+    def test_only_one_prune_of_a_table_runs_at_a_time(self, direct, readings, sites):
+        with psycopg.connect(direct, autocommit=True) as other:
+            other.execute(queries.query("prune/lock").text, {"name": "public.generation"})
+            with pytest.raises(PvsiteSqlError, match=r"another prune of public\.generation is running"):
+                go(direct, sites=SiteFilter(site_uuids=sites[:1]))
 
 
 def without_uuids(rows: dict[Any, Any]) -> dict[Any, Any]:
@@ -474,13 +694,13 @@ class TestArchives:
         for n in range(4):
             repo.forecasts.insert(forecast_frame(site.site_uuid, timestamp=JUNE + n * HOUR), **fixed)
         replaced = forecast_frame(site.site_uuid, [5.0], timestamp=JUNE + HOUR)
-        inner = _Prune._archived_forecasts
+        inner = Rows._archived_forecasts
 
         def meanwhile(*arguments: Any) -> Any:
             assert repo.forecasts.insert(replaced, **fixed).updated == 1
             return inner(*arguments)
 
-        monkeypatch.setattr(_Prune, "_archived_forecasts", meanwhile)
+        monkeypatch.setattr(Rows, "_archived_forecasts", meanwhile)
         go(direct, parent="forecasts", archive=tmp_path)
         assert [(key[1], row.power_kw) for key, row in stored(dsn).items()] == [(JUNE + HOUR, [5.0])]
 
@@ -551,11 +771,11 @@ class TestRefusals:
 
 @contextmanager
 def child(
-    direct: str, place: str, step: str, what: str, before: datetime = MID_JUNE, folder: Path | str = ""
+    direct: str, place: str, step: str, what: str, *sites: Any, before: datetime = MID_JUNE, folder: Path | str = ""
 ) -> Iterator[Any]:
     """A prune in a process of its own that stops at a step."""
     environment = {**os.environ, "PYTHONPATH": str(Path(pvsite_sql.__file__).parents[1])}
-    arguments = [direct, "generation", before.isoformat(), str(folder), place, step, what]
+    arguments = [direct, "generation", before.isoformat(), str(folder), place, step, what, *map(str, sites)]
     command = [sys.executable, "-c", CHILD, *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
@@ -860,6 +1080,33 @@ class TestCommand:
         assert stored(dsn) == {}
         pd.testing.assert_frame_equal(repo.generation.read_frame(), split(readings)[1])
 
+    def test_prunes_some_sites(self, repo, direct, readings):
+        first, second, third = sorted(set(readings["site_uuid"]))
+        repo.site_groups.create("roofs")
+        repo.sites.update(third, country="india")
+        for uuid in (first, third):
+            repo.site_groups.add_site("roofs", site_uuid=uuid)
+        options = ["prune", "--generation-before", "2024-06-01", "--dsn", direct]
+        code, out, err = called(*options, "--site-group", "roofs", "--country", "uk", "--country", "india", "--dry-run")
+        assert (code, err) == (0, "")
+        assert "rows of 2 sites before" in out
+        assert called(*options, "--site-group", "roofs", "--country", "uk")[0] == 0
+        assert {each.site_uuid for each in repo.generation.read(end_utc=JUNE)} == {second, third}
+        assert called(*options, "--site", second, "--site", third)[0] == 0
+        assert repo.generation.read(end_utc=JUNE) == []
+        assert len(repo.generation.read()) == 3 * 2 * ROWS
+        for option, value, ended, said in (
+            ("--site", UUID(int=9), 1, f"no site '{UUID(int=9)}'\n"),
+            ("--site-group", "compony", 1, "no site group 'compony'\n"),
+            ("--country", "wales", 1, "no country 'wales'\n"),
+            ("--country", "", 1, "countries: must not be an empty string"),
+            ("--site", "roof", 2, "must be a UUID, got 'roof'"),
+            ("--site", "", 2, "must be a UUID, got ''"),
+        ):
+            code, out, err = called(*options, option, value)
+            assert (code, out) == (ended, "")
+            assert said in err
+
     @pytest.mark.parametrize(
         ("arguments", "code", "said"),
         [
@@ -893,6 +1140,9 @@ class TestCommand:
         for option in (
             "--forecasts-before",
             "--generation-before",
+            "--site",
+            "--country",
+            "--site-group",
             "--archive",
             "--dry-run",
             "--current-month",

@@ -22,8 +22,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.errors import InsufficientPrivilege
 from test_queries import _psql
 
-from pvsite_sql import InsertResult, LatitudeLongitudeLimits, MissingReference, Repository, migrate
+from pvsite_sql import InsertResult, LatitudeLongitudeLimits, MissingReference, PvsiteSqlError, Repository, migrate
 from pvsite_sql.engine.queries import folder
+from pvsite_sql.prune import SiteFilter, prune
 
 FILE = folder("sql") / "schema" / "roles.sql"
 PASSWORD = uuid4().hex
@@ -232,6 +233,13 @@ ADMINISTERS: dict[str, Method] = {
     "clients.delete": lambda r, g: r.clients.delete(" without sites"),
     "ml_models.update": lambda r, g: r.ml_models.update(r.ml_models.newest(g.client).ml_model_uuid, description="new"),
     "inverters.create": lambda r, g: r.inverters.create(site_uuid=g.site),
+    "inverters.delete": lambda r, g: r.inverters.delete(r.inverters.list(site_uuid=g.site)[0].inverter_uuid),
+    "generation.delete": lambda r, g: r.generation.delete([g.site]),
+    "forecasts.delete": lambda r, g: (
+        r.forecasts.delete(site_uuids=[g.site], start_utc=NOON + timedelta(days=1)),
+        r.forecasts.delete(model_name=g.new),
+        r.forecasts.delete(forecast_uuid=g.forecast),
+    ),
 }
 EXISTING: dict[str, Method] = {
     "sites.get_or_create": lambda r, g: r.sites.get_or_create(client_site_name=g.client, client_name=g.client, tilt=1),
@@ -293,6 +301,36 @@ class TestMethods:
             for method in METHODS.values():
                 with pytest.raises(InsufficientPrivilege):
                     method(outsider, given)
+
+
+class TestPrune:
+    """Dropping a month is the owner's; deleting rows of some sites is an administrator's too."""
+
+    def prune(self, dsn: str, **options: Any) -> list[str]:
+        said: list[str] = []
+        for parent in ("generation", "forecasts"):
+            prune(dsn, {parent: NOON + timedelta(days=1)}, report=said.append, **options)
+        return said
+
+    def test_of_some_sites_an_administrator_may(self, repositories, members, given, tmp_path):
+        for options in ({"dry_run": True}, {"archive": tmp_path}):
+            said = self.prune(members["pvsite_admin"], sites=SiteFilter(site_uuids=[given.site]), **options)
+        assert said.count("12 rows deleted") == said.count("1 rows deleted") == 1
+        assert len(list(tmp_path.iterdir())) == 2
+        assert repositories["owner"].generation.read([given.site]) == []
+        assert repositories["owner"].forecasts.latest_per_site([given.site]) == {}
+
+    def test_of_all_sites_an_administrator_may_not(self, repositories, members, given):
+        with pytest.raises(PvsiteSqlError, match=r"^only .*, the owner of public\.generation, can prune it"):
+            self.prune(members["pvsite_admin"])
+        assert len(repositories["owner"].generation.read([given.site])) == 12
+
+    @pytest.mark.parametrize("role", ["pvsite_reader", "pvsite_ingestor"])
+    def test_the_others_may_not_at_all(self, repositories, members, given, role):
+        refused = r"^pvsite_sql_\w+ may not delete rows of public\.generation; .* members of pvsite_admin may$"
+        with pytest.raises(PvsiteSqlError, match=refused):
+            self.prune(members[role], sites=SiteFilter(site_uuids=[given.site]))
+        assert len(repositories["owner"].generation.read([given.site])) == 12
 
 
 class TestIngest:

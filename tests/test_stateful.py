@@ -266,6 +266,50 @@ class Machine(RuleBasedStateMachine):
         if readings:
             self.readings = {key: stored for key, stored in self.readings.items() if key[0] != site}
 
+    @rule(numbers=st.lists(a_site, max_size=2), start=bound, end=bound, how=way)
+    def delete_readings(self, numbers: list[int], start: Any, end: Any, how: str) -> None:
+        sites = self.asked(numbers)
+        doomed = {key for key in self.readings if key[0] in sites and lies_in(key[1], start, end)}
+        window = {"start_utc": start, "end_utc": end}
+        assert self.repo.generation.delete(sites, **window, dry_run=True) == len(doomed)
+        assert self.run(how, lambda repo: repo.generation.delete(sites, **window)) == len(doomed)
+        self.steps["readings deleted"] += len(doomed)
+        if how != "rolled back":
+            self.readings = {key: stored for key, stored in self.readings.items() if key not in doomed}
+
+    @rule(
+        numbers=several,
+        start=bound,
+        end=bound,
+        after=bound,
+        model=st.sampled_from([None, "a", "b", "c"]),
+        version=st.sampled_from([None, None, "", "2"]),
+        how=way,
+    )
+    def delete_forecasts(
+        self, numbers: Any, start: Any, end: Any, after: Any, model: str | None, version: str | None, how: str
+    ) -> None:
+        sites = self.asked(numbers)
+        version = None if model is None else version
+        asked = {"site_uuids": sites, "start_utc": start, "end_utc": end, "created_after": after}
+        asked |= {"model_name": model, "model_version": version}
+        if all(each is None for each in asked.values()):
+            return
+        doomed = {
+            key
+            for key, (given, _) in self.forecasts.items()
+            if (sites is None or key[0] in sites)
+            and lies_in(key[1], start, end)
+            and (after is None or FIRST + given.created * HALF >= after)
+            and model in (None, key[2])
+            and version in (None, key[3])
+        }
+        assert self.repo.forecasts.delete(**asked, dry_run=True) == len(doomed)
+        assert self.run(how, lambda repo: repo.forecasts.delete(**asked)) == len(doomed)
+        self.steps["forecasts deleted"] += len(doomed)
+        if how != "rolled back":
+            self.forecasts = {key: stored for key, stored in self.forecasts.items() if key not in doomed}
+
     def _insert_readings(
         self, rows: list[Reading], on_conflict: str, cuts: list[int] | None, how: str, wrong: bool
     ) -> None:

@@ -12,6 +12,7 @@ from .common import Dsn, require_dsn, utc_time
 
 if TYPE_CHECKING:
     from ..engine.partitions import Parent
+    from ..prune import SiteFilter
 
 __all__ = ["prune"]
 
@@ -21,6 +22,13 @@ _FORECASTS_BEFORE = typer.Option(
     help="Delete forecasts with a timestamp before DATE, such as 2024-06-01 (midnight UTC) or 2024-06-01T12:00+02:00.",
 )
 _GENERATION_BEFORE = typer.Option("--generation-before", metavar="DATE", help="Delete readings that start before DATE.")
+_SITE = typer.Option("--site", metavar="UUID", help="Delete only rows of this site. Can be repeated.")
+_COUNTRY = typer.Option(
+    "--country", metavar="COUNTRY", help="Delete only rows of sites in this country, such as uk. Can be repeated."
+)
+_SITE_GROUP = typer.Option(
+    "--site-group", metavar="NAME", help="Delete only rows of sites in this site group. Can be repeated."
+)
 _ARCHIVE = typer.Option(
     "--archive",
     metavar="DIR",
@@ -47,6 +55,9 @@ def prune(
     *,
     forecasts_before: Annotated[str | None, _FORECASTS_BEFORE] = None,
     generation_before: Annotated[str | None, _GENERATION_BEFORE] = None,
+    site: Annotated[list[str] | None, _SITE] = None,
+    country: Annotated[list[str] | None, _COUNTRY] = None,
+    site_group: Annotated[list[str] | None, _SITE_GROUP] = None,
     archive: Annotated[Path | None, _ARCHIVE] = None,
     dry_run: Annotated[bool, _DRY_RUN] = False,
     current_month: Annotated[bool, _CURRENT_MONTH] = False,
@@ -60,10 +71,14 @@ def prune(
     Does not block readers or writers. Whole months are deleted by detaching and dropping their partition. In the month
     that contains DATE, rows are deleted in batches. Prints what it will delete, and does not ask for confirmation.
 
+    With --site, --country or --site-group, only rows of the matching sites are deleted, all of them in batches. A site
+    must match each of these options that is given, and any one value of a repeated option.
+
     If the command is interrupted, nothing is lost: run it again. Run it as the owner of the tables, over a direct
-    connection (not PgBouncer).
+    connection (not PgBouncer). With these options, members of pvsite_admin can run it too.
     """
     before = _times(forecasts_before, generation_before)
+    sites = _site_filter(site, country, site_group)
     conninfo = require_dsn(dsn, "prune")
 
     from .. import prune as pruning
@@ -71,6 +86,7 @@ def prune(
     pruning.prune(
         conninfo,
         before,
+        sites=sites,
         archive=archive,
         current_month=current_month,
         dry_run=dry_run,
@@ -87,3 +103,21 @@ def _times(forecasts_before: str | None, generation_before: str | None) -> dict[
     if not any(given.values()):
         raise typer.BadParameter("use --forecasts-before, --generation-before, or both")
     return {table: utc_time(text, f"--{table}-before") for table, text in given.items() if text is not None}
+
+
+def _site_filter(site: list[str] | None, country: list[str] | None, site_group: list[str] | None) -> SiteFilter | None:
+    """Return the sites whose rows to prune, or None for all."""
+    given = {"site_uuids": site, "countries": country, "site_group_names": site_group}
+    given = {name: values for name, values in given.items() if values}
+    if not given:
+        return None
+    from ..engine.inputs import as_uuid
+    from ..errors import InvalidInput
+    from ..prune import SiteFilter
+
+    for value in site or ():
+        try:
+            as_uuid(value, "--site")
+        except InvalidInput as error:
+            raise typer.BadParameter(error.reason, param_hint="--site") from None
+    return SiteFilter(**given)

@@ -1,5 +1,6 @@
 -- Delete forecasts that are still equal to the archived ones. A forecast that was replaced in the meantime is kept.
--- See prune/delete_archived_generation.
+-- The forecasts are looked up and locked one by one, in the order of the archive. IS TRUE: see
+-- prune/delete_archived_generation.
 --
 -- Parameters:
 --   forecast_uuids  uuid[]       the archived forecasts
@@ -8,8 +9,8 @@
 --   end_utc         timestamptz
 -- Result: row
 --   site_uuid  uuid  site of each deleted forecast
--- Index: forecasts_pkey, forecasts_key
--- Touches: 2 * forecast_uuids (and newer forecasts between them)
+-- Index: forecasts_pkey
+-- Touches: 2 * forecast_uuids
 WITH archived AS (
     SELECT
         a.forecast_uuid,
@@ -38,35 +39,18 @@ batch AS MATERIALIZED (
             ))), 'hex') = a.digest
         FOR UPDATE
     ) AS f
-),
-
-first AS MATERIALIZED (
-    SELECT
-        b.site_uuid,
-        b.timestamp_utc
-    FROM batch AS b
-    ORDER BY b.site_uuid, b.timestamp_utc
-    LIMIT 1
-),
-
-final AS MATERIALIZED (
-    SELECT
-        b.site_uuid,
-        b.timestamp_utc
-    FROM batch AS b
-    ORDER BY b.site_uuid DESC, b.timestamp_utc DESC
-    LIMIT 1
 )
 
 DELETE FROM forecasts AS f
 WHERE
-    f.site_uuid >= (SELECT e.site_uuid FROM first AS e)
-    AND f.site_uuid <= (SELECT l.site_uuid FROM final AS l)
-    AND (f.site_uuid, f.timestamp_utc)
-    >= ((SELECT e.site_uuid FROM first AS e), (SELECT e.timestamp_utc FROM first AS e))
-    AND (f.site_uuid, f.timestamp_utc)
-    <= ((SELECT l.site_uuid FROM final AS l), (SELECT l.timestamp_utc FROM final AS l))
-    AND (f.forecast_uuid IN (SELECT b.forecast_uuid FROM batch AS b)) IS TRUE
+    f.forecast_uuid = ANY(ARRAY(SELECT b.forecast_uuid FROM batch AS b))
+    AND ((f.forecast_uuid, f.site_uuid, f.timestamp_utc) IN (
+        SELECT
+            b.forecast_uuid,
+            b.site_uuid,
+            b.timestamp_utc
+        FROM batch AS b
+    )) IS TRUE
     AND f.timestamp_utc >= :'start_utc'::timestamptz
     AND f.timestamp_utc < :'end_utc'::timestamptz
 RETURNING f.site_uuid;

@@ -1,7 +1,7 @@
 -- Delete readings that are still equal to the archived ones, in every column. A reading that was changed in the
 -- meantime is kept. The readings are looked up and locked one by one in key order, the order of the archive. The
--- DELETE then scans the range from the first to the last of them, because the planner cannot know how small the batch
--- is. IS TRUE makes the planner use a hashed subplan; a join might compare each row with each other.
+-- DELETE then scans the rows of their sites from the first to the last of them, because the planner cannot know how small
+-- the batch is. IS TRUE makes the planner use a hashed subplan; a join might compare each row with each other.
 --
 -- Parameters:
 --   site_uuids           uuid[]              the archived readings, with the next four parameters
@@ -74,8 +74,7 @@ final AS MATERIALIZED (
 
 DELETE FROM generation AS g
 WHERE
-    g.site_uuid >= (SELECT f.site_uuid FROM first AS f)
-    AND g.site_uuid <= (SELECT f.site_uuid FROM final AS f)
+    g.site_uuid = ANY(ARRAY(SELECT DISTINCT b.site_uuid FROM batch AS b))
     AND (g.site_uuid, g.start_utc) >= ((SELECT f.site_uuid FROM first AS f), (SELECT f.start_utc FROM first AS f))
     AND (g.site_uuid, g.start_utc) <= ((SELECT f.site_uuid FROM final AS f), (SELECT f.start_utc FROM final AS f))
     AND ((g.site_uuid, g.start_utc) IN (

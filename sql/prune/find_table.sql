@@ -3,12 +3,13 @@
 -- Parameters:
 --   parent  text  generation or forecasts
 -- Result: row
---   name       text         the table with the schema
---   owner      text
---   user_name  text
---   is_owner   boolean      whether the user has the privileges of the owner
---   now_utc    timestamptz  the server's time
---   month_utc  timestamptz  start of the current month (UTC)
+--   name        text         the table with the schema
+--   owner       text
+--   user_name   text
+--   is_owner    boolean      whether the user has the privileges of the owner
+--   may_delete  boolean      whether the user may read, lock and delete rows
+--   now_utc     timestamptz  the server's time
+--   month_utc   timestamptz  start of the current month (UTC)
 -- Index: none (catalog tables)
 -- Touches: none
 SELECT
@@ -16,6 +17,8 @@ SELECT
     pg_get_userbyid(c.relowner)::text AS owner,
     current_user::text AS user_name,
     pg_has_role(c.relowner, 'USAGE') AS is_owner,
+    has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'DELETE')
+    AND has_any_column_privilege(c.oid, 'UPDATE') AS may_delete,
     now() AS now_utc,
     date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS month_utc
 FROM pg_class AS c

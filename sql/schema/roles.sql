@@ -94,10 +94,9 @@ ON TABLE forecasts TO pvsite_ingestor, pvsite_admin;
 GRANT EXECUTE ON FUNCTION ensure_month_partitions, forecast_gaps TO pvsite_ingestor, pvsite_admin;
 
 -- 7. Administration.
-GRANT INSERT ON TABLE inverters TO pvsite_admin;
 GRANT INSERT, UPDATE, DELETE ON TABLE clients, site_groups, users, sites TO pvsite_admin;
 GRANT UPDATE (description) ON TABLE ml_models TO pvsite_admin;
-GRANT INSERT, DELETE ON TABLE site_group_sites TO pvsite_admin;
+GRANT INSERT, DELETE ON TABLE site_group_sites, inverters TO pvsite_admin;
 GRANT DELETE ON TABLE generation, forecasts TO pvsite_admin;
 
 -- There are no ALTER DEFAULT PRIVILEGES. The only tables that are created automatically are partitions, and privileges on the

@@ -95,6 +95,7 @@ WRITES = {
     *("site_groups.set_service_level", "site_groups.rename", "site_groups.delete"),
     *("sites.create", "sites.get_or_create", "sites.update", "sites.set_ml_model", "sites.delete"),
     *("clients.get_or_create", "clients.rename", "clients.delete", "ml_models.update", "inverters.create"),
+    *("inverters.delete", "generation.delete", "forecasts.delete"),
     *("generation.insert", "forecasts.insert", "ml_models.get_or_create", "status.create", "api_requests.create"),
 }
 

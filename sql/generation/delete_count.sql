@@ -1,0 +1,16 @@
+-- Count the readings that generation/delete.sql would delete.
+--
+-- Parameters:
+--   site_uuids  uuid[]       the sites
+--   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
+-- Result: row
+--   count  bigint
+-- Index: generation_pkey
+-- Touches: readings
+SELECT count(*) AS count
+FROM generation AS g
+WHERE
+    g.site_uuid = ANY(:'site_uuids'::uuid[])
+    AND g.start_utc >= :'start_utc'::timestamptz
+    AND g.start_utc < :'end_utc'::timestamptz;
