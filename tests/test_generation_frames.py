@@ -492,15 +492,19 @@ def test_refuses_what_cannot_be_stored_and_says_where(repo, frame, change, colum
     nothing_came_of_it(repo, frame["site_uuid"].unique(), frame)
 
 
+NO_FRAME = "must be a frame, of pandas or with __arrow_c_stream__"
+NO_FRAMES = "must be a frame (of pandas, or with __arrow_c_stream__), or an iterable of frames or of Generation models"
+
+
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (None, "must be a pandas DataFrame or an iterable of them, got NoneType"),
-        (5, "must be a pandas DataFrame or an iterable of them, got int"),
-        ("frame", "frame 0: must be a pandas DataFrame, got str"),
-        ([None], "frame 0: must be a pandas DataFrame, got NoneType"),
-        ({"site_uuid": [1]}, "frame 0: must be a pandas DataFrame, got str"),
-        (pd.Series([1.0]), "frame 0: must be a pandas DataFrame, got float"),
+        (None, f"{NO_FRAMES}, got NoneType"),
+        (5, f"{NO_FRAMES}, got int"),
+        ("frame", f"frame 0: {NO_FRAME}, got str"),
+        ([None], f"frame 0: {NO_FRAME}, got NoneType"),
+        ({"site_uuid": [1]}, f"frame 0: {NO_FRAME}, got str"),
+        ([[1.0]], f"frame 0: {NO_FRAME}, got list"),
     ],
     ids=str,
 )
@@ -511,7 +515,7 @@ def test_refuses_what_is_no_frame(repo, frames, message):
 
 
 def test_refuses_an_iterator_one_of_whose_items_is_no_frame(repo, frame):
-    with pytest.raises(InvalidInput, match="frame 1: must be a pandas DataFrame, got list"):
+    with pytest.raises(InvalidInput, match=f"frame 1: {NO_FRAME}, got list"):
         repo.generation.insert(iter([frame, [frame]]))
     nothing_came_of_it(repo, frame["site_uuid"].unique(), frame)
 
