@@ -30,8 +30,8 @@ __all__ = ["ArrowColumn", "ArrowFrame"]
 _Value = TypeVar("_Value")
 
 _UUID_BYTES = 16
-_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-_BINARIES = (pa.types.is_fixed_size_binary, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+_TEXTS = (pa.types.is_string, pa.types.is_large_string)
+_BINARIES = (pa.types.is_fixed_size_binary, pa.types.is_binary, pa.types.is_large_binary)
 
 
 class ArrowFrame:
@@ -50,7 +50,7 @@ class ArrowFrame:
 
 
 class ArrowColumn:
-    """A column whose type is neither a dictionary nor an extension; see `Column`.
+    """A column whose type is none of those that `_plain` replaces; see `Column`.
 
     Types that are rare, or never right, take pandas' way, so that they are stored or refused as in a pandas frame.
     """
@@ -136,24 +136,34 @@ class ArrowColumn:
 
         from .pandas_frames import PandasColumn
 
-        data = self._data
-        if pa.types.is_string_view(self._type):  # pandas cannot read it, to say what it is instead of a number
-            data = data.cast(pa.large_string())
-        return PandasColumn(pd.Series(pd.arrays.ArrowExtensionArray(data)), self.name)
+        return PandasColumn(pd.Series(pd.arrays.ArrowExtensionArray(self._data)), self.name)
 
 
 def _plain(data: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the column as it is stored: without dictionaries, runs and extension types."""
+    """Return the column without dictionaries, runs, extension types and views."""
     while True:
         type_ = data.type
         if isinstance(type_, pa.BaseExtensionType):
             data = pa.chunked_array([chunk.storage for chunk in data.chunks], type_.storage_type)
         elif pa.types.is_dictionary(type_):
-            data = pa.chunked_array([chunk.dictionary_decode() for chunk in data.chunks], type_.value_type)
+            data = pa.chunked_array(map(_decoded, data.chunks), _without_view(type_.value_type))
         elif pa.types.is_run_end_encoded(type_):
             data = pa.chunked_array([pc.run_end_decode(chunk) for chunk in data.chunks], type_.value_type)
         else:
-            return data
+            plain = _without_view(type_)
+            return data if plain == type_ else data.cast(plain)
+
+
+def _decoded(chunk: pa.DictionaryArray) -> pa.Array:
+    values = chunk.dictionary
+    return values.cast(_without_view(values.type)).take(chunk.indices)
+
+
+def _without_view(type_: pa.DataType) -> pa.DataType:
+    """Return the type to use instead of a view, of which Arrow and pandas can do little."""
+    if pa.types.is_string_view(type_):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary_view(type_) else type_
 
 
 def _is_any(type_: pa.DataType, kinds: tuple[Callable[[pa.DataType], bool], ...]) -> bool:
