@@ -113,8 +113,10 @@ def _arrow_parts(stream: ArrowStream, interval: timedelta, keep: str, number: in
     first_row = 0
     try:
         for table in read_parts(stream):
-            yield parse_readings(table, interval, keep=keep, number=number, first_row=first_row)
-            first_row += table.num_rows
+            part = parse_readings(table, interval, keep=keep, number=number, first_row=first_row)
+            first_row += part.row_count
+            del table  # so that it is not in memory while the next one is read
+            yield part
     except InvalidInput as error:
         raise error.replace(frame=number) from None
 
