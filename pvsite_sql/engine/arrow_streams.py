@@ -36,6 +36,8 @@ def read_table(data: object) -> pa.Table:
         InvalidInput: the data has no columns.
         PvsiteSqlError: pyarrow is not installed.
     """
+    if isinstance(data, pyarrow().Table):
+        return data
     reader = _reader(data)
     return _table(list(reader), reader.schema)
 

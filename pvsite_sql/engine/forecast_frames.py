@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -92,17 +93,15 @@ def _frame_of_values(given: Any, constants: Mapping[str, Any]) -> AnyFrame:
     """Return `ForecastValue` models, or a dict of sites to lists of them, as a frame without fields that are given."""
     from .pandas_frames import frame_of_models
 
-    sites: list[Any] | None = None
-    values: Any = given
-    if isinstance(given, Mapping):
-        values = [value for of_site in given.values() for value in _listed(of_site)]
-        sites = [site for site, of_site in given.items() for _ in _listed(of_site)]
-    values = _listed(values)
+    by_site = {site: _listed(values) for site, values in given.items()} if isinstance(given, Mapping) else None
+    values = _listed(given) if by_site is None else list(chain.from_iterable(by_site.values()))
     for row, value in enumerate(values):
         if not isinstance(value, ForecastValue):
             raise InvalidInput(f"{_EXPECTED}, got {type(value).__name__}", rows=[row])
     frame = frame_of_models(values, [name for name in ForecastValue.model_fields if constants.get(name) is None])
-    return frame if sites is None else frame.assign(site_uuid=sites)
+    if by_site is None:
+        return frame
+    return frame.assign(site_uuid=[site for site, of_site in by_site.items() for _ in of_site])
 
 
 def _listed(values: Any) -> list[Any]:
