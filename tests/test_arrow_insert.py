@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from arrow import ANY, HAS_VIEWS, Change, Stream, arrow_table, in_chunks, sliced
+from commands import THOROUGH
 from conftest import reading_frame
 from databases import Databases
 from forecast_cases import HOUR, NOON, forecast_frame, together
@@ -358,7 +359,7 @@ def some_powers(type_: pa.DataType) -> tuple[Any, list[Any]]:
 def test_readings_are_what_pandas_would_have_made_of_them():
     seen: set[str] = set()
 
-    @hostile.examples(300)
+    @hostile.examples(300 if THOROUGH else 100)
     @given(reading_tables(), st.sampled_from(["first", "last", "none"]))
     def check(table: pa.Table, keep: str) -> None:
         seen.add(same_outcome(readings_of(keep), table))
@@ -402,7 +403,7 @@ def forecast_tables(draw: Any) -> pa.Table:
 def test_forecasts_are_what_pandas_would_have_made_of_them():
     seen: set[str] = set()
 
-    @hostile.examples(300)
+    @hostile.examples(300 if THOROUGH else 100)
     @given(forecast_tables())
     def check(table: pa.Table) -> None:
         seen.add(same_outcome(forecasts_of, table))
