@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from .engine import partitions
-from .engine.arrays import uuid_of
+from .engine import arrow_streams, partitions
+from .engine.arrays import Array, uuid_of
 from .engine.binary_copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
 from .engine.inputs import as_filter, as_integer, as_text, as_time_zone, as_utc, as_uuid, as_uuids, window
 from .engine.lookups import all_sites
@@ -26,8 +26,10 @@ from .models import Forecast, ForecastValue, ForecastValueSum, InsertResult, MlM
 
 if TYPE_CHECKING:  # slow to import, and most calls never need it
     import pandas as pd
+    import pyarrow as pa
 
     from .engine.forecast_frames import NewForecast
+    from .engine.frames import AnyFrame
 
 __all__ = ["ForecastOnConflict", "Forecasts"]
 
@@ -50,7 +52,7 @@ class Forecasts:
 
     def insert(
         self,
-        frame: pd.DataFrame,
+        frame: AnyFrame | Iterable[ForecastValue] | Mapping[UUID, Iterable[ForecastValue]],
         *,
         on_conflict: ForecastOnConflict = "replace",
         site_uuid: UUID | str | None = None,
@@ -67,16 +69,21 @@ class Forecasts:
         value. Slots can be missing. The order of rows does not matter.
 
         Args:
-            frame: has one row per value and the columns `site_uuid`, `timestamp_utc`, `start_utc`, `end_utc` and
-                `forecast_power_kw` (finite; stored with seven digits). Optional columns are `forecast_version`,
-                `model_name`, `model_version`, `created_utc`, `horizon_minutes` (must match the times), and
-                probabilistic values in kW: either columns such as `p10` and `p50`, or a column
-                `probabilistic_values` of dicts. `insert` ignores other columns and the index.
+            frame: a pandas frame, or anything with `__arrow_c_stream__` (of polars, pyarrow, DuckDB ...; requires
+                pyarrow). It has one row per value and the columns `site_uuid` or `location_uuid`, `timestamp_utc`,
+                `start_utc`, `end_utc` and `forecast_power_kw` (finite; stored with seven digits). Optional columns are
+                `forecast_version`, `model_name`, `model_version`, `created_utc`, `horizon_minutes` (must match the
+                times), and probabilistic values in kW: either columns such as `p10` and `p50`, or a column
+                `probabilistic_values` of dicts or of their JSON text, which are empty for a value without any. A level
+                can also be called `P10`, `plevel_10` or `forecast_power_kw_plevel_10`; names that may mean a level
+                otherwise, such as `p10_kw` or `q10`, are refused. `insert` ignores other columns and the index. A
+                stream is read to its end first. Or a list of `ForecastValue` models with the argument `site_uuid`, or a
+                dict of sites to such lists, as `values` and `latest_values` return them.
             on_conflict: what to do with a forecast that is already stored. `replace` replaces the stored forecast,
                 which keeps its `forecast_uuid`; if the two are equal, it is skipped. `ignore` keeps the stored
                 forecast. `error` raises `Duplicate`.
             site_uuid: the site of all rows. This and the following arguments stand for a column that the frame does
-                not have.
+                not have; of models they replace the field.
             timestamp_utc: the time that the forecasts were made for.
             forecast_version: the version of the forecasting software; empty by default.
             model_name: the name of the model, which is created if it does not exist. By default the model is unknown.
@@ -224,11 +231,51 @@ class Forecasts:
         requested = _as_sites(site_uuids)
 
         def work(conn: QueryConnection) -> pd.DataFrame:
-            sites = _sites(conn, requested)
-            rows = conn.copy_out("forecasts/latest_values", site_uuids=sites, probabilistic=False, **filters)
             from .engine.columns import frame_of
 
-            return frame_of(LATEST, decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS))
+            return frame_of(LATEST, _latest_blocks(conn, requested, filters))
+
+        return self._session.run("bulk", work)
+
+    def latest_arrow(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        created_before: datetime | None = None,
+        min_horizon_minutes: int | None = None,
+        model_name: str | None = None,
+    ) -> pa.Table:
+        """Return the values of `latest_frame` as an Arrow table. Requires pyarrow.
+
+        polars (`pl.from_arrow`), DuckDB and other libraries that know Arrow take the table as it is. It is a table, not
+        a stream, so that no connection stays in use and the call can be retried.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            created_before: use only forecasts created before this time.
+            min_horizon_minutes: use only values with at least this horizon.
+            model_name: use only forecasts of this model, in any version.
+
+        Returns:
+            a table, ordered by site and start, with the columns of `latest_frame`: uuids are strings, times
+            `timestamp[us, UTC]`, `forecast_power_kw` is a float, `horizon_minutes` an int32.
+
+        Raises:
+            InvalidInput: an argument is invalid.
+            PvsiteSqlError: pyarrow is not installed.
+        """
+        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
+        requested = _as_sites(site_uuids)
+        arrow_streams.pyarrow()
+
+        def work(conn: QueryConnection) -> pa.Table:
+            from .engine.arrow_results import table_of
+
+            return table_of(LATEST, _latest_blocks(conn, requested, filters))
 
         return self._session.run("bulk", work)
 
@@ -490,6 +537,12 @@ def _as_sites(site_uuids: Iterable[UUID | str] | None) -> list[UUID] | None:
 
 def _sites(conn: QueryConnection, requested: list[UUID] | None) -> list[UUID]:
     return all_sites(conn) if requested is None else requested
+
+
+def _latest_blocks(conn: QueryConnection, requested: list[UUID] | None, filters: dict[str, Any]) -> Iterator[Array]:
+    """Yield the latest values as they arrive, without probabilistic values."""
+    rows = conn.copy_out("forecasts/latest_values", site_uuids=_sites(conn, requested), probabilistic=False, **filters)
+    return decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS)
 
 
 def _latest_filters(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 
-from .engine import partitions
+from .engine import arrow_streams, partitions
+from .engine.arrays import Array
 from .engine.binary_copy import Type, decode_in_blocks, encode
 from .engine.inputs import as_integer, as_uuids, window
 from .engine.query_connection import QueryConnection
@@ -21,7 +22,9 @@ from .models import Generation, GenerationSum, InsertResult, SumBy
 
 if TYPE_CHECKING:  # slow to import, and most calls never need it
     import pandas as pd
+    import pyarrow as pa
 
+    from .engine.frames import AnyFrame
     from .engine.generation_frames import Readings
 
 __all__ = ["GenerationOnConflict", "GenerationReadings"]
@@ -45,7 +48,7 @@ class GenerationReadings:
 
     def insert(
         self,
-        frames: pd.DataFrame | Iterable[pd.DataFrame],
+        frames: AnyFrame | Iterable[AnyFrame] | Iterable[Generation],
         *,
         on_conflict: GenerationOnConflict = "ignore",
         interval: timedelta = timedelta(minutes=5),
@@ -54,17 +57,20 @@ class GenerationReadings:
         """Store readings, all or none, and create the month partitions that they need.
 
         Args:
-            frames: a frame, or an iterable of frames that are stored one after another in one transaction, so that
-                only one of them needs to be in memory. The columns are `site_uuid` (UUID or text), `start_utc` (naive
-                times are UTC), `power_kw` or `generation_power_kw` (finite) and, optionally, `end_utc`. `insert`
-                ignores other columns and the index. The order of rows does not matter. Two concurrent calls that
-                send frames with the same keys in opposite order can deadlock; then one of them fails, and nothing of
-                it is stored.
+            frames: a pandas frame, or anything with `__arrow_c_stream__` (of polars, pyarrow, DuckDB ...; requires
+                pyarrow). The columns are `site_uuid` or `location_uuid` (UUID or text; in Arrow also 16 bytes),
+                `start_utc` (naive times are UTC), `power_kw` or `generation_power_kw` (finite) and, optionally,
+                `end_utc`. `insert` ignores other columns and the index. The order of rows does not matter. Or an
+                iterable of such frames that are stored one after another in one transaction, so that only one of them
+                needs to be in memory. Or an iterable of `Generation` models, whose `created_utc` is ignored. Arrow data
+                of more than a million rows, and more than 100,000 models, are stored in parts like an iterable of
+                frames. Two concurrent calls that send frames or parts with the same keys in opposite order can
+                deadlock; then one of them fails, and nothing of it is stored.
             on_conflict: what to do with a reading whose site and start are already stored, or occur earlier in the
                 input. `ignore` keeps the first reading. `update` stores the power and end of the last one and sets
                 `created_utc` to now, if they differ. `error` raises `Duplicate`.
             interval: the duration of readings in a frame without `end_utc`.
-            progress: called after each frame with the number of rows so far.
+            progress: called after each frame or part with the number of rows so far.
 
         Returns:
             the number of rows inserted, updated and skipped; the sum is the number of rows in the input.
@@ -82,17 +88,16 @@ class GenerationReadings:
             raise InvalidInput(f"must be a timedelta greater than zero, got {interval!r}", column="interval")
         if interval % timedelta(microseconds=1):  # pandas timedeltas have nanoseconds
             raise InvalidInput(f"must be a whole number of microseconds, got {interval!r}", column="interval")
-        if not isinstance(frames, Iterable):
-            raise InvalidInput(f"must be a pandas DataFrame or an iterable of them, got {type(frames).__name__}")
-        import pandas as pd
+        from .engine.generation_frames import parts_of
 
-        alone = isinstance(frames, pd.DataFrame)
-        several = [frames] if isinstance(frames, pd.DataFrame) else frames
-        checked = _checked(several, interval, _KEEP[on_conflict], numbered=not alone)
-        if alone:
-            (only,) = checked
-            return self._insert_one(only, on_conflict, progress)
-        return self._insert_several(checked, on_conflict, progress)
+        with self._session.staging("generation"):
+            parts, of_one_frame = parts_of(frames, interval, keep=_KEEP[on_conflict])
+            head = list(islice(parts, 2 if of_one_frame else 1))
+            if not head:
+                return InsertResult()
+            if of_one_frame and len(head) == 1:
+                return self._insert_one(head[0], on_conflict, progress)
+            return self._insert_several(chain(head, parts), on_conflict, progress)
 
     def _insert_one(
         self, part: Readings, on_conflict: GenerationOnConflict, progress: Callable[[int], object] | None
@@ -116,27 +121,23 @@ class GenerationReadings:
         def work(conn: QueryConnection) -> InsertResult:
             return partitions.write(self._session, conn, "generation", part.months(), lambda: attempts(conn))
 
-        with self._session.staging("generation"):
-            return self._session.run_in_steps("bulk", work)
+        return self._session.run_in_steps("bulk", work)
 
     def _insert_several(
         self, parts: Iterator[Readings], on_conflict: GenerationOnConflict, progress: Callable[[int], object] | None
     ) -> InsertResult:
-        with self._session.staging("generation"):
-            first = next(parts, None)
-            if first is None:
-                return InsertResult()
-            with self._session.connection("bulk") as conn:  # no retry: an iterator cannot be read again
-                partitions.ensure(conn, "generation", first.months(), wait=not self._session.may_block_itself)
-                with conn.transaction():
-                    writer = _Writer(conn, on_conflict, waits=on_conflict == "update", savepoints=True)
-                    for part in chain([first], parts):
-                        if part is not first:
-                            partitions.ensure_while_writing(self._session, conn, "generation", part.months())
-                        writer.write(part)
-                        if progress is not None:
-                            progress(writer.row_count)
-                    return writer.finish()
+        first = next(parts)
+        with self._session.connection("bulk") as conn:  # no retry: what an iterator gave is gone
+            partitions.ensure(conn, "generation", first.months(), wait=not self._session.may_block_itself)
+            with conn.transaction():
+                writer = _Writer(conn, on_conflict, waits=on_conflict == "update", savepoints=True)
+                for part in chain([first], parts):
+                    if part is not first:
+                        partitions.ensure_while_writing(self._session, conn, "generation", part.months())
+                    writer.write(part)
+                    if progress is not None:
+                        progress(writer.row_count)
+                return writer.finish()
 
     def read(
         self,
@@ -215,6 +216,48 @@ class GenerationReadings:
                 yield frame_of(GENERATION, [block])
 
         return self._session.stream("stream", frames)
+
+    def read_arrow(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        chunk_rows: int = 100_000,
+    ) -> pa.RecordBatchReader:
+        """Return a stream of Arrow batches, ordered by site and start, with only one of them in memory.
+
+        Requires pyarrow. polars (`pl.from_arrow`), DuckDB and other libraries that know Arrow read the stream as it is.
+
+        The reader takes a connection when the first batch is read, and keeps it and its transaction open until the last
+        one is read, or an error is raised, or the reader is closed (`close()`, or the end of its `with` block) or
+        dropped. Errors of the database are raised unchanged, except by libraries that read the stream through Arrow's C
+        interface: they raise errors of their own with its text. Use it from one thread at a time.
+
+        Args:
+            site_uuids: the sites. None selects all sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            chunk_rows: the number of rows of each batch; the last one can be shorter.
+
+        Returns:
+            a reader with the columns `site_uuid` (string), `start_utc`, `end_utc` (`timestamp[us, UTC]`),
+            `generation_power_kw` (double) and `created_utc` (`timestamp[us, UTC]`). `insert` accepts it.
+
+        Raises:
+            InvalidInput: an argument is invalid.
+            PvsiteSqlError: pyarrow is not installed.
+        """
+        name, parameters = _read_query(site_uuids, start_utc, end_utc)
+        if as_integer(chunk_rows, "chunk_rows") < 1:
+            raise InvalidInput(f"must be at least 1, got {chunk_rows}", column="chunk_rows")
+        arrow_streams.pyarrow()
+        from .engine.arrow_results import reader_of
+
+        def blocks(conn: QueryConnection) -> Iterator[Array]:
+            return decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), chunk_rows)
+
+        return reader_of(GENERATION, lambda: self._session.stream("stream", blocks))
 
     def read_for_users(
         self,
@@ -406,13 +449,6 @@ class _Writer:
             self._updated += self._conn.run("generation/insert_changed")
         self._conn.run("generation/insert_unstage")
         self._staged, self._window = 0, None
-
-
-def _checked(frames: Iterable[pd.DataFrame], interval: timedelta, keep: str, *, numbered: bool) -> Iterator[Readings]:
-    from .engine.generation_frames import parse_readings
-
-    for number, frame in enumerate(frames):
-        yield parse_readings(frame, interval, keep=keep, number=number if numbered else None)
 
 
 def _read_query(

@@ -76,7 +76,7 @@ class Limits:
         read: reads with small results, and lists of sites, users and so on.
         write: calls that write a few rows.
         bulk: inserts of frames, for each of their statements, and reads that can return millions of rows.
-        stream: `generation.read_frames`, whose statement lasts until the caller has read the last frame.
+        stream: `generation.read_frames` and `read_arrow`, whose statement lasts until the caller has read the last row.
         transaction: all calls inside `Repository.transaction`.
 
     Raises:

@@ -151,7 +151,7 @@ WHOLE: dict[str, tuple[Callable[[pd.DataFrame], Any], dict[str, Any], str | None
     ),
     "a keyword with a NUL": (lambda frame: frame, {"model_name": "a\x00"}, "model_name", "NUL"),
     "a conflict that there is not": (lambda frame: frame, {"on_conflict": "update"}, "on_conflict", "replace"),
-    "no frame": (lambda frame: frame.to_dict("records"), {}, None, "DataFrame"),
+    "no frame": (lambda frame: frame.to_dict("records"), {}, None, "must be a frame"),
 }
 
 

@@ -134,9 +134,23 @@ PROBABILISTIC: list[tuple[dict[str, Any], list[str] | None, list[list[float | No
     (LEVELS, ["p2.5", "p10", "p50", "p90"], [[0.0, 0.1, 0.2], [0.1, None, 0.3], [1.0, 2.0, 3.0], [3.5, 4.5, 5.5]]),
     ({"p10": [float("nan")] * 3}, None, None),
     ({"p10": [None, None, 1]}, ["p10"], [[None, None, 1.0]]),
-    ({"p10": pd.array([1, None, 3], "Int64"), "p-5": 1, "P90": 2, "plain": 3}, ["p10"], [[1.0, None, 3.0]]),
+    ({"p10": pd.array([1, None, 3], "Int64"), "plain": 3, "level_0": 4, "step_10": 5}, ["p10"], [[1.0, None, 3.0]]),
+    *(
+        ({name: [3.0, 4.0, 5.0], "p90": 9}, ["p10", "p90"], [[3.0, 4.0, 5.0], [9.0] * 3])
+        for name in ("P10", "p_10", "plevel_10", "plevel10", "PLevel_10", "forecast_power_kw_plevel_10")
+    ),
+    (
+        {"forecast_power_kw_plevel_2.5": 1, "P2": 2, "plevel_090": 3},
+        ["p2", "p2.5", "p090"],
+        [[2.0] * 3, [1.0] * 3, [3.0] * 3],
+    ),
     ({"probabilistic_values": [{"p90": 2}, None, {"p10": None, "p90": 1.5}]}, ["p90"], [[2.0, None, 1.5]]),
     ({"probabilistic_values": [{}, float("nan"), pd.NA]}, None, None),
+    ({"probabilistic_values": [{}] * 3}, None, None),
+    ({"probabilistic_values": ["{}", "null", None]}, None, None),
+    ({"probabilistic_values": ['{"p90": 2}', None, '{"p10": null, "p90": 1.5}']}, ["p90"], [[2.0, None, 1.5]]),
+    ({"probabilistic_values": [{"p90": 2}, "{}", ' {"p90": 3.0}\n']}, ["p90"], [[2.0, None, 3.0]]),
+    ({"probabilistic_values": pd.Series(['{"p10": 1}'] * 3, dtype="category")}, ["p10"], [[1.0] * 3]),
     ({"probabilistic_values": [{"mean": 1.5}, {"p5": -2}, {}]}, ["p5", "mean"], [[None, -2, None], [1.5, None, None]]),
 ]
 
@@ -155,6 +169,58 @@ def test_probabilistic_values(repo, dsn):
         ]
         for values in (repo.forecasts.values(row.forecast_uuid), repo.forecasts.latest_values([site])[site]):
             assert [value.probabilistic_values for value in values] == [levels or None for levels in expected]
+
+
+def test_a_name_that_may_mean_a_level_is_refused(repo, site):
+    for name in (
+        *("p10_kw", "p10kw", "P10 kW", "p10%", "p-10", "p 10", "q10", "Q_10", "q0.1", "quantile_0.1", "percentile_10"),
+        *("power_kw_plevel_10", "site_p10", "plevel_10_kw", "probabilistic_values.p10", "forecast_power_kw_p10_kw"),
+    ):
+        with pytest.raises(InvalidInput, match="looks like a probabilistic level") as caught:
+            repo.forecasts.insert(forecast_frame(site.site_uuid, p10=1.0).assign(**{name: 1.0}))
+        assert caught.value.column == name
+    assert repo.forecasts.latest_per_site() == {}
+
+
+@pytest.mark.parametrize("names", [("p10", "P10"), ("plevel_90", "forecast_power_kw_plevel_90")])
+def test_two_columns_of_one_level_are_refused(repo, site, names):
+    with pytest.raises(InvalidInput, match=f"is the same level as the column {names[0]}") as caught:
+        repo.forecasts.insert(forecast_frame(site.site_uuid, **dict.fromkeys(names, 1.0)))
+    assert caught.value.column == names[1]
+
+
+@pytest.mark.parametrize("name", ["P10", "plevel_10", "forecast_power_kw_plevel_10"])
+def test_a_level_under_another_name_is_told_by_that_name(repo, site, name):
+    with pytest.raises(InvalidInput) as caught:
+        repo.forecasts.insert(forecast_frame(site.site_uuid, **{name: [1.0, float("inf"), 2.0]}))
+    assert (caught.value.column, caught.value.rows) == (name, (1,))
+    with pytest.raises(InvalidInput, match=f"must not be combined with the columns {name}"):
+        repo.forecasts.insert(forecast_frame(site.site_uuid, **{name: 1.0}, probabilistic_values=[{}] * 3))
+
+
+@pytest.mark.parametrize("text", ["", "p10", "[1]", "1", '"p10"', "{p10: 1}", "{'p10': 1}", '{"p10": 1} x'])
+def test_a_text_that_is_no_json_object_is_refused(repo, site, text):
+    with pytest.raises(InvalidInput, match="must be a dict of numbers, or its JSON text") as caught:
+        repo.forecasts.insert(forecast_frame(site.site_uuid, probabilistic_values=["{}", text, None]))
+    assert (caught.value.column, caught.value.rows) == ("probabilistic_values", (1,))
+
+
+@pytest.mark.parametrize("number", ["Infinity", "1e400", "1e39"])
+def test_a_number_in_json_that_cannot_be_stored_is_refused(repo, site, number):
+    with pytest.raises(InvalidInput) as caught:
+        repo.forecasts.insert(forecast_frame(site.site_uuid, probabilistic_values=["{}", f'{{"p10": {number}}}', None]))
+    assert (caught.value.column, caught.value.rows) == ("probabilistic_values['p10']", (1,))
+
+
+def test_location_uuid_is_the_site(repo, site):
+    frame = forecast_frame(site.site_uuid)
+    repo.forecasts.insert(frame)
+    located = frame.rename(columns={"site_uuid": "location_uuid"})
+    assert repo.forecasts.insert(located) == InsertResult(skipped=1)
+    for bad, more in ((located.assign(site_uuid=site.site_uuid), {}), (located, {"site_uuid": site.site_uuid})):
+        with pytest.raises(InvalidInput, match="both") as caught:
+            repo.forecasts.insert(bad, **more)
+        assert caught.value.column == "site_uuid"
 
 
 def test_probabilistic_values_as_columns_and_as_dicts_are_the_same(repo, sites, dsn):

@@ -155,6 +155,7 @@ SHAPES: dict[str, Change] = {
     "columns of string[pyarrow]": lambda f: f.set_axis(f.columns.astype("string[pyarrow]"), axis=1),
     "columns in another order": lambda f: f[["power_kw", "start_utc", "site_uuid"]],
     "generation_power_kw": lambda f: f.rename(columns={"power_kw": "generation_power_kw"}),
+    "location_uuid": lambda f: f.rename(columns={"site_uuid": "location_uuid"}),
     "read-only": read_only,
     "a slice with a stride": lambda f: f.loc[f.index.repeat(2)].iloc[1::2],
     "columns of one array": lambda f: f.assign(a=0.0, b=1.0).copy(),
@@ -443,6 +444,18 @@ BAD: dict[str, tuple[Change, str | None, range, str]] = {
     ),
     "no power_kw": (renamed(SITE, START, "power"), POWER, NONE, "the column is missing"),
     "no start_utc": (renamed(SITE, "start", POWER), START, NONE, "the column is missing"),
+    "no uuid, location_uuid": (
+        lambda f: cells_at(SITE, MOST, "site-1")(f).rename(columns={SITE: "location_uuid"}),
+        "location_uuid",
+        MOST,
+        "must be a UUID, got 'site-1'",
+    ),
+    "both names of the site": (
+        lambda f: f.assign(location_uuid=f[SITE]),
+        SITE,
+        NONE,
+        "the frame must not have both site_uuid and location_uuid",
+    ),
     "no site_uuid": (renamed("site", START, POWER), SITE, NONE, "the column is missing"),
     "site_uuid as index": (lambda f: f.set_index(SITE), SITE, NONE, "the column is missing"),
     "columns that are times": (renamed(*pd.date_range("2024", periods=3)), SITE, NONE, "the column is missing"),
@@ -492,15 +505,19 @@ def test_refuses_what_cannot_be_stored_and_says_where(repo, frame, change, colum
     nothing_came_of_it(repo, frame["site_uuid"].unique(), frame)
 
 
+NO_FRAME = "must be a frame, of pandas or with __arrow_c_stream__"
+NO_FRAMES = "must be a frame (of pandas, or with __arrow_c_stream__), or an iterable of frames or of Generation models"
+
+
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (None, "must be a pandas DataFrame or an iterable of them, got NoneType"),
-        (5, "must be a pandas DataFrame or an iterable of them, got int"),
-        ("frame", "frame 0: must be a pandas DataFrame, got str"),
-        ([None], "frame 0: must be a pandas DataFrame, got NoneType"),
-        ({"site_uuid": [1]}, "frame 0: must be a pandas DataFrame, got str"),
-        (pd.Series([1.0]), "frame 0: must be a pandas DataFrame, got float"),
+        (None, f"{NO_FRAMES}, got NoneType"),
+        (5, f"{NO_FRAMES}, got int"),
+        ("frame", f"frame 0: {NO_FRAME}, got str"),
+        ([None], f"frame 0: {NO_FRAME}, got NoneType"),
+        ({"site_uuid": [1]}, f"frame 0: {NO_FRAME}, got str"),
+        ([[1.0]], f"frame 0: {NO_FRAME}, got list"),
     ],
     ids=str,
 )
@@ -511,7 +528,7 @@ def test_refuses_what_is_no_frame(repo, frames, message):
 
 
 def test_refuses_an_iterator_one_of_whose_items_is_no_frame(repo, frame):
-    with pytest.raises(InvalidInput, match="frame 1: must be a pandas DataFrame, got list"):
+    with pytest.raises(InvalidInput, match=f"frame 1: {NO_FRAME}, got list"):
         repo.generation.insert(iter([frame, [frame]]))
     nothing_came_of_it(repo, frame["site_uuid"].unique(), frame)
 

@@ -516,9 +516,12 @@ class Machine(RuleBasedStateMachine):
             if (parts := [*self.repo.generation.read_frames(sites, **asked, chunk_rows=rows)])
             else []
         )
+        names = ["site_uuid", "start_utc", "end_utc", "generation_power_kw"]
         for frame in frames:
-            columns = frame[["site_uuid", "start_utc", "end_utc", "generation_power_kw"]]
-            assert list(columns.itertuples(index=False, name=None)) == expected
+            assert list(frame[names].itertuples(index=False, name=None)) == expected
+        table = self.repo.generation.read_arrow(sites, **asked, chunk_rows=rows).read_all()
+        cells = zip(*(table[name].to_pylist() for name in names), strict=True)
+        assert [(UUID(site), *rest) for site, *rest in cells] == expected
         self.steps["readings read"] += len(expected)
         for by in ("total", "dno"):
             sums = self.repo.generation.sums(by, site_uuids=sites, **asked)

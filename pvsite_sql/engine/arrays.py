@@ -8,7 +8,7 @@ from uuid import UUID
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Array", "uuid_objects", "uuid_of"]
+__all__ = ["Array", "distinct_runs", "uuid_objects", "uuid_of"]
 
 Array: TypeAlias = "npt.NDArray[Any]"
 
@@ -18,13 +18,25 @@ def uuid_of(value: bytes) -> UUID:
     return UUID(bytes=value.ljust(16, b"\0"))  # numpy drops trailing zeros of byte strings
 
 
-def uuid_objects(values: Array) -> Array:
-    """Return an object array of UUIDs. Equal neighbours share one object."""
+def distinct_runs(values: Array) -> tuple[Array, Array]:
+    """Return the distinct elements, sorted, and for each element its position among them.
+
+    Fast if neighbours are equal.
+    """
     import numpy as np
 
     if not len(values):
-        return np.empty(0, object)
+        return values, np.empty(0, np.intp)
     first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
     uniques, codes = np.unique(values[first], return_inverse=True)
-    objects = np.array([uuid_of(value) for value in uniques.tolist()], object)
-    return np.repeat(objects[codes], np.diff(np.r_[first, len(values)]))
+    return uniques, np.repeat(codes, np.diff(np.r_[first, len(values)]))
+
+
+def uuid_objects(values: Array) -> Array:
+    """Return an object array of UUIDs. Equal elements share one object."""
+    import numpy as np
+
+    uniques, codes = distinct_runs(values)
+    objects = np.empty(len(uniques), object)
+    objects[:] = [uuid_of(value) for value in uniques.tolist()]
+    return objects[codes]

@@ -164,8 +164,8 @@ class BorrowedConnection:
     def _refuse_other_streams(self, stream: Closeable | None) -> None:
         if (opened := self._open_stream()) is not None and opened is not stream:
             raise PvsiteSqlError(
-                "a stream of this transaction is open (generation.read_frames): read it to its end, or close() it, "
-                "before the next call; or read it from the repository, which uses another connection"
+                "a stream of this transaction is open (generation.read_frames or read_arrow): read it to its end, or "
+                "close() it, before the next call; or read it from the repository, which uses another connection"
             )
 
     def _open_stream(self) -> Closeable | None:

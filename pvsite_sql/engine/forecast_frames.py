@@ -1,33 +1,26 @@
-"""Check pandas frames of forecast values and group them into forecasts for COPY."""
+"""Check frames of forecast values and group them into forecasts for COPY."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import InvalidOperation
+from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ..errors import InvalidInput
+from ..models import ForecastValue
 from .arrays import Array, uuid_of
-from .columns import (
-    LAST_US,
-    column_of,
-    convert_distinct,
-    errors_as_invalid_input,
-    finite_floats,
-    python_values,
-    raise_for_rows,
-    timestamps_us,
-)
+from .checks import LAST_US, errors_as_invalid_input, raise_for_rows, since_2000_us
+from .frames import AnyFrame, Column, Frame, as_frame, is_arrow, is_pandas, site_column_name
 from .inputs import as_name, as_text, as_utc, as_uuid
-from .timestamps import datetime_of
+from .timestamps import UNIX_TO_2000_US, datetime_of, microseconds_of
 
 __all__ = ["NewForecast", "parse_forecasts"]
 
@@ -36,7 +29,17 @@ _Value = TypeVar("_Value")
 _MINUTE_US = 60_000_000
 _LONGEST_SLOT_MINUTES = 1440
 _MOST_SLOTS = 100_000
+_MICROSECONDS = 1_000_000
 _LEVEL = re.compile(r"p(\d+(?:\.\d+)?)")
+# other spellings of a level: those that can only mean one are taken, those that may mean one are refused
+_LEVEL_ALIAS = re.compile(r"(?:forecast_power_kw_)?(?:p|plevel)_?(\d+(?:\.\d+)?)", re.IGNORECASE)
+_LIKE_A_LEVEL = re.compile(
+    r"(?:.*[_ .-])?(?:p|plevel|q|quantile|percentile)[_ .-]?\d+(?:[._]\d+)?(?:[_ ]?(?:kw|mw|w|%))?", re.IGNORECASE
+)
+_EXPECTED = (
+    "must be a frame (of pandas, or with __arrow_c_stream__), a list of ForecastValue models, or a dict of sites to "
+    "such lists"
+)
 
 
 @dataclass(frozen=True)
@@ -70,40 +73,61 @@ class NewForecast:
         return self.timestamp_utc.date().replace(day=1)
 
 
-def parse_forecasts(frame: pd.DataFrame, constants: Mapping[str, Any]) -> list[NewForecast]:
-    """Check a frame of forecast values and group it into forecasts, by site and timestamp, without changing it.
+def parse_forecasts(given: Any, constants: Mapping[str, Any]) -> list[NewForecast]:
+    """Check forecast values and group them into forecasts, by site and timestamp, without changing them.
 
     Args:
-        frame: see `Forecasts.insert`.
+        given: see `Forecasts.insert`.
         constants: columns that have the same value in all rows; None for columns that are not given.
 
     Raises:
         InvalidInput: names the column, the rows, and the site and start of the first row.
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise InvalidInput(f"must be a pandas DataFrame, got {type(frame).__name__}")
+    frame = as_frame(given if is_pandas(given) or is_arrow(given) else _frame_of_values(given, constants))
     if not len(frame):
         return []
     return list(_Table(frame, constants).forecasts())
 
 
+def _frame_of_values(given: Any, constants: Mapping[str, Any]) -> AnyFrame:
+    """Return `ForecastValue` models, or a dict of sites to lists of them, as a frame without fields that are given."""
+    from .pandas_frames import frame_of_models
+
+    by_site = {site: _listed(values) for site, values in given.items()} if isinstance(given, Mapping) else None
+    values = _listed(given) if by_site is None else list(chain.from_iterable(by_site.values()))
+    for row, value in enumerate(values):
+        if not isinstance(value, ForecastValue):
+            raise InvalidInput(f"{_EXPECTED}, got {type(value).__name__}", rows=[row])
+    frame = frame_of_models(values, [name for name in ForecastValue.model_fields if constants.get(name) is None])
+    if by_site is None:
+        return frame
+    return frame.assign(site_uuid=[site for site, of_site in by_site.items() for _ in of_site])
+
+
+def _listed(values: Any) -> list[Any]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{_EXPECTED}, got {type(values).__name__}")
+    return list(values)
+
+
 class _Table:
     """The columns of a frame as arrays. First each column is checked, then the rows of each forecast."""
 
-    def __init__(self, frame: pd.DataFrame, constants: Mapping[str, Any]) -> None:
+    def __init__(self, frame: Frame, constants: Mapping[str, Any]) -> None:
         self._frame = frame
+        self._site_name = site_column_name(frame.names)
         self._constants = {name: value for name, value in constants.items() if value is not None}
         for name in self._constants:
-            if name in frame.columns:
+            if name in frame.names or (name == "site_uuid" and self._site_name in frame.names):
                 raise InvalidInput("must not be both a column of the frame and an argument", column=name)
         if "model_version" in self._names() and "model_name" not in self._names():
             raise InvalidInput("requires a model_name", column="model_version")
-        self.sites = self._codes("site_uuid", as_uuid)
+        self.sites = self._sites()
         self.timestamp = self._times("timestamp_utc")
         self.start = self._times("start_utc")
         self.end = self._times("end_utc", last=LAST_US)
         with errors_as_invalid_input("forecast_power_kw"):
-            self.power = self._read_column(_float32s, column_of(frame, "forecast_power_kw"), "forecast_power_kw")
+            self.power = self._located(lambda: _float32s(frame.column("forecast_power_kw")))
         self.model = self._strings("model_name", convert=as_name)
         self.model_version = self._strings("model_version", absent="")
         self.version = self._strings("forecast_version", absent="")
@@ -191,10 +215,10 @@ class _Table:
             bad[rows] = True
             raise_for_rows(bad, column, f"{reason} ({self._describe(int(bad.argmax()))})")
 
-    def _read_column(self, read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], name: str) -> _Value:
+    def _located(self, read: Callable[[], _Value]) -> _Value:
         """Read a column. Add the site and start of the first row to an error."""
         try:
-            return read(series, name)
+            return read()
         except InvalidInput as error:
             if not error.rows:
                 raise
@@ -204,20 +228,13 @@ class _Table:
         return f"site {self.sites[1][self.sites[0][row]]}, start {datetime_of(self.start[row]):%Y-%m-%dT%H:%M:%SZ}"
 
     def _check_horizons(self) -> None:
-        if "horizon_minutes" in self._frame.columns:
-            series = column_of(self._frame, "horizon_minutes")
+        if "horizon_minutes" in self._frame.names:
+            column = self._frame.column("horizon_minutes")
             try:
-                numbers = pd.to_numeric(series, errors="coerce")
-                if pd.api.types.is_complex_dtype(numbers):
-                    raise TypeError
-                stated = numbers.to_numpy(dtype="f8", na_value=np.nan)
+                stated = column.numbers()
             except (ArithmeticError, TypeError, ValueError):  # such as Arrow times that Python cannot represent
                 raise InvalidInput("must be numbers", column="horizon_minutes") from None
-            self._raise_at(
-                np.flatnonzero(np.isnan(stated) & _not_null(series, "horizon_minutes")),
-                "horizon_minutes",
-                "must be a number",
-            )
+            self._raise_at(np.flatnonzero(np.isnan(stated) & column.not_null()), "horizon_minutes", "must be a number")
             off = np.abs((self.start - self.timestamp) / _MINUTE_US - stated) >= 1  # False for NaN
             self._raise_at(np.flatnonzero(off), "horizon_minutes", "must equal start_utc - timestamp_utc")
 
@@ -227,20 +244,21 @@ class _Table:
         self._raise_at(np.flatnonzero(unnamed & versioned), "model_version", "requires a model_name")
 
     def _names(self) -> set[str]:
-        return {str(name) for name in self._frame.columns} | set(self._constants)
+        return {*self._frame.names, *self._constants}
 
-    def _codes(self, name: str, convert: Callable[[Any, str], _Value]) -> tuple[Array, list[_Value]]:
-        with errors_as_invalid_input(name):
-            if name in self._constants:
-                return np.zeros(len(self._frame), np.intp), [convert(self._constants[name], name)]
-            return _merge_equal(*convert_distinct(column_of(self._frame, name), name, convert))
+    def _sites(self) -> tuple[Array, list[UUID]]:
+        if "site_uuid" in self._constants:
+            return np.zeros(len(self._frame), np.intp), [as_uuid(self._constants["site_uuid"], "site_uuid")]
+        with errors_as_invalid_input(self._site_name):
+            distinct, codes = self._frame.column(self._site_name).uuids()
+        return codes, [uuid_of(site) for site in distinct.tolist()]
 
     def _times(self, name: str, *, last: int = LAST_US - 1) -> Array:
+        if name in self._constants:
+            time = microseconds_of(as_utc(self._constants[name], name)) + UNIX_TO_2000_US
+            return np.repeat(since_2000_us(np.array([time]), _MICROSECONDS, name, last=last), len(self._frame))
         with errors_as_invalid_input(name):
-            if name in self._constants:
-                time = pd.Series([as_utc(self._constants[name], name)])
-                return np.repeat(timestamps_us(time, name, last=last), len(self._frame))
-            return timestamps_us(column_of(self._frame, name), name, last=last)
+            return self._frame.column(name).timestamps_us(last=last)
 
     def _strings(
         self, name: str, *, absent: str | None = None, convert: Callable[[Any, str], str] = as_text
@@ -251,40 +269,66 @@ class _Table:
         with errors_as_invalid_input(name):
             if name in self._constants:
                 return np.zeros(len(self._frame), np.intp), [convert(self._constants[name], name)]
-            series = column_of(self._frame, name)
-            not_null = _not_null(series, name)
+            column = self._frame.column(name)
+            not_null = column.not_null()
             codes = np.zeros(len(self._frame), np.intp)
-            positions, strings = _read_not_null(
-                lambda cells, column: convert_distinct(cells, column, convert), series, not_null, name
-            )
+            positions, strings = _read_not_null(lambda cells: cells.distinct(convert), column, not_null)
             codes[not_null] = positions + 1
         return _merge_equal(codes, [absent, *strings])
 
     def _levels(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the probabilistic values by level, NaN for rows without one."""
-        named = sorted((str(n) for n in self._frame.columns if _LEVEL.fullmatch(str(n))), key=_percentile)
-        if "probabilistic_values" not in self._frame.columns:
-            return {name: self._level(column_of(self._frame, name), name) for name in named}
+        named = _level_columns(self._frame.names)
+        if "probabilistic_values" not in self._frame.names:
+            return {level: self._level(self._frame.column(name)) for level, name in named.items()}
         if named:
             raise InvalidInput(
-                f"must not be combined with the columns {', '.join(named)}", column="probabilistic_values"
+                f"must not be combined with the columns {', '.join(named.values())}", column="probabilistic_values"
             )
-        cells = python_values(column_of(self._frame, "probabilistic_values"), "probabilistic_values")
-        not_null = _not_null(pd.Series(cells, dtype=object), "probabilistic_values")
+        column = self._frame.column("probabilistic_values")
+        cells = [_from_json(cell) if isinstance(cell, str) else cell for cell in column.objects()]
         is_dict = np.array([isinstance(cell, dict) for cell in cells])
-        self._raise_at(np.flatnonzero(not_null & ~is_dict), "probabilistic_values", "must be a dict of numbers")
+        self._raise_at(
+            np.flatnonzero(~is_dict & _column_of(cells, column.name).not_null()),
+            "probabilistic_values",
+            "must be a dict of numbers, or its JSON text",
+        )
         names = {as_text(name, "probabilistic_values") for cell in cells if isinstance(cell, dict) for name in cell}
         return {
             name: self._level(
-                pd.Series([cell.get(name) if isinstance(cell, dict) else None for cell in cells], dtype=object),
-                f"probabilistic_values[{name!r}]",
+                _column_of(
+                    [cell.get(name) if isinstance(cell, dict) else None for cell in cells],
+                    f"probabilistic_values[{name!r}]",
+                )
             )
             for name in sorted(names, key=_percentile)
         }
 
-    def _level(self, series: pd.Series[Any], name: str) -> npt.NDArray[np.float32]:
-        with errors_as_invalid_input(name):
-            return self._read_column(_optional_float32s, series, name)
+    def _level(self, column: Column) -> npt.NDArray[np.float32]:
+        with errors_as_invalid_input(column.name):
+            return self._located(lambda: _optional_float32s(column))
+
+
+def _level_columns(names: Sequence[str]) -> dict[str, str]:
+    """Return the columns that are probabilistic levels, by level such as "p10", in ascending order.
+
+    Raises:
+        InvalidInput: two columns are the same level, or a column has a name that may mean a level.
+    """
+    columns: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        if matched := _LEVEL_ALIAS.fullmatch(name):
+            level = f"p{matched[1]}"
+            if level in columns:
+                raise InvalidInput(f"is the same level as the column {columns[level]}", column=name)
+            columns[level] = name
+        elif _LIKE_A_LEVEL.fullmatch(name):
+            raise InvalidInput(
+                "the name looks like a probabilistic level: call it p and the percentile, such as p10 or p2.5, or drop "
+                "the column",
+                column=name,
+            )
+    return dict(sorted(columns.items(), key=lambda item: _percentile(item[0])))
 
 
 def _percentile(name: str) -> tuple[float, str]:
@@ -292,29 +336,34 @@ def _percentile(name: str) -> tuple[float, str]:
     return (float(matched[1]) if matched else float("inf"), name)
 
 
-def _not_null(series: pd.Series[Any], column: str) -> npt.NDArray[np.bool_]:
-    """Return which cells are not NULL."""
+def _from_json(cell: str) -> Any:
+    """Return what a text says as JSON; the text itself if it is none."""
     try:
-        not_null: npt.NDArray[np.bool_] = series.notna().to_numpy(bool)
-    except InvalidOperation:  # raised by a signaling NaN of Decimal
-        raise InvalidInput("contains a signaling NaN", column=column) from None
-    return not_null
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
 
 
-def _optional_float32s(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:
-    not_null = _not_null(series, column)
-    values = np.full(len(series), np.nan, np.float32)
+def _column_of(cells: list[Any], name: str) -> Column:
+    import pandas as pd
+
+    from .pandas_frames import PandasColumn
+
+    return PandasColumn(pd.Series(cells, dtype=object), name)
+
+
+def _optional_float32s(column: Column) -> npt.NDArray[np.float32]:
+    not_null = column.not_null()
+    values = np.full(len(not_null), np.nan, np.float32)
     if not_null.any():
-        values[not_null] = _read_not_null(_float32s, series, not_null, column)
+        values[not_null] = _read_not_null(_float32s, column, not_null)
     return values
 
 
-def _read_not_null(
-    read: Callable[[pd.Series[Any], str], _Value], series: pd.Series[Any], not_null: Array, column: str
-) -> _Value:
+def _read_not_null(read: Callable[[Column], _Value], column: Column, not_null: Array) -> _Value:
     """Read the cells that are not NULL. Errors name rows by their positions in the whole column."""
     try:
-        return read(series[not_null], column)
+        return read(column.chosen(not_null))
     except InvalidInput as error:
         positions = np.flatnonzero(not_null)
         rows, all_rows = (positions[list(part)].tolist() for part in (error.rows, error.all_rows))
@@ -328,9 +377,9 @@ def _merge_equal(codes: Array, values: list[_Value]) -> tuple[Array, list[_Value
     return merged[codes], list(positions)
 
 
-def _float32s(series: pd.Series[Any], column: str) -> npt.NDArray[np.float32]:
-    values = finite_floats(series, column)
+def _float32s(column: Column) -> npt.NDArray[np.float32]:
+    values = column.floats()
     with np.errstate(over="ignore"):
         reals: npt.NDArray[np.float32] = values.astype(np.float32)
-    raise_for_rows(np.isinf(reals), column, "must fit real (about 3.4e38)")
+    raise_for_rows(np.isinf(reals), column.name, "must fit real (about 3.4e38)")
     return reals

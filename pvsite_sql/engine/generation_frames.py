@@ -1,31 +1,30 @@
-"""Check pandas frames of readings and convert them to arrays for COPY."""
+"""Check frames of readings and convert them to arrays for COPY."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
-import pandas as pd
 
 from ..errors import Duplicate, InvalidInput
+from ..models import Generation
 from .arrays import Array, uuid_of
-from .columns import (
-    LAST_US,
-    ROWS_SHOWN,
-    column_of,
-    distinct_uuids,
-    errors_as_invalid_input,
-    finite_floats,
-    raise_for_rows,
-    timestamps_us,
-)
+from .checks import LAST_US, ROWS_SHOWN, errors_as_invalid_input, raise_for_rows
+from .frames import AnyFrame, ArrowStream, Frame, as_frame, is_arrow, is_pandas, site_column_name
 from .row_types import READINGS
 from .timestamps import UNIX_TO_2000_US, datetime64_of, datetime_of
 
-__all__ = ["Readings", "find_bad_rows", "parse_readings"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Readings", "find_bad_rows", "parse_readings", "parts_of"]
+
+_PART_MODELS = 100_000
 
 
 @dataclass(frozen=True)
@@ -69,28 +68,98 @@ class Readings:
         )
 
 
+def parts_of(given: Any, interval: timedelta, *, keep: str) -> tuple[Iterator[Readings], bool]:
+    """Check and convert readings of any kind, part by part, as they are consumed.
+
+    Args:
+        given: a frame, an iterable of frames, or an iterable of `Generation` models.
+        interval: see `parse_readings`.
+        keep: see `parse_readings`.
+
+    Returns:
+        the parts, and whether they are of one frame, which was divided only because it is large. An iterable of frames
+        has at least one part a frame.
+
+    Raises:
+        InvalidInput: `given` is none of these. The parts raise what `parse_readings` raises.
+    """
+    if is_pandas(given):
+        return iter([parse_readings(given, interval, keep=keep)]), True
+    if is_arrow(given):
+        return _arrow_parts(given, interval, keep, None), True
+    if not isinstance(given, Iterable):
+        raise InvalidInput(
+            "must be a frame (of pandas, or with __arrow_c_stream__), or an iterable of frames or of Generation "
+            f"models, got {type(given).__name__}"
+        )
+    items = iter(given)
+    first = list(islice(items, 1))
+    if first and isinstance(first[0], Generation):
+        return _model_parts(chain(first, items), interval, keep), True
+    return _frame_parts(chain(first, items), interval, keep), False
+
+
+def _frame_parts(frames: Iterable[Any], interval: timedelta, keep: str) -> Iterator[Readings]:
+    for number, frame in enumerate(frames):
+        if is_arrow(frame):
+            yield from _arrow_parts(frame, interval, keep, number)
+        else:
+            yield parse_readings(frame, interval, keep=keep, number=number)
+
+
+def _arrow_parts(stream: ArrowStream, interval: timedelta, keep: str, number: int | None) -> Iterator[Readings]:
+    from .arrow_streams import read_parts
+
+    first_row = 0
+    try:
+        for table in read_parts(stream):
+            part = parse_readings(table, interval, keep=keep, number=number, first_row=first_row)
+            first_row += part.row_count
+            del table  # so that it is not in memory while the next one is read
+            yield part
+    except InvalidInput as error:
+        raise error.replace(frame=number) from None
+
+
+def _model_parts(models: Iterator[Any], interval: timedelta, keep: str) -> Iterator[Readings]:
+    from .pandas_frames import frame_of_models
+
+    first_row = 0
+    while part := list(islice(models, _PART_MODELS)):
+        for row, model in enumerate(part, start=first_row):
+            if not isinstance(model, Generation):
+                raise InvalidInput(f"must be a Generation as the ones before, got {type(model).__name__}", rows=[row])
+        yield parse_readings(frame_of_models(part, READINGS), interval, keep=keep, first_row=first_row)
+        first_row += len(part)
+
+
 def parse_readings(
-    frame: pd.DataFrame, interval: timedelta, *, keep: str = "first", number: int | None = None
+    frame: AnyFrame,
+    interval: timedelta,
+    *,
+    keep: str = "first",
+    number: int | None = None,
+    first_row: int = 0,
 ) -> Readings:
     """Check and convert a frame of readings without changing it.
 
     Args:
-        frame: has the columns `site_uuid` (UUID or text), `start_utc`, `power_kw` or `generation_power_kw`, and
-            optionally `end_utc`. Other columns are ignored.
+        frame: has the columns `site_uuid` or `location_uuid` (UUID or text), `start_utc`, `power_kw` or
+            `generation_power_kw`, and optionally `end_utc`. Other columns are ignored.
         interval: the duration of a reading if the frame has no `end_utc`.
         keep: the row to use of a repeated key: `first` or `last`. `none` raises `Duplicate`.
         number: the position of the frame in an iterable of frames, for errors.
+        first_row: the number of its first row, for errors.
 
     Raises:
         InvalidInput: names the column and the rows that cannot be stored.
         Duplicate: `keep` is `none` and a key is repeated; names the rows.
     """
     try:
-        if not isinstance(frame, pd.DataFrame):
-            raise InvalidInput(f"must be a pandas DataFrame, got {type(frame).__name__}")
-        return _readings(frame, interval, keep)
+        return _readings(as_frame(frame), interval, keep, first_row)
     except InvalidInput as error:
-        raise error.replace(frame=number) from None
+        rows, all_rows = ([row + first_row for row in part] for part in (error.rows, error.all_rows))
+        raise error.replace(frame=number, rows=rows, all_rows=all_rows) from None
 
 
 def find_bad_rows(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[str, str, Array]]:
@@ -105,7 +174,7 @@ def find_bad_rows(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[st
     left = np.arange(len(frame))
     while len(left):
         try:
-            _columns(frame.iloc[left], interval)
+            _columns(as_frame(frame.iloc[left]), interval)
         except InvalidInput as error:
             if not error.all_rows:
                 raise
@@ -115,31 +184,32 @@ def find_bad_rows(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[st
             return
 
 
-def _readings(frame: pd.DataFrame, interval: timedelta, keep: str) -> Readings:
+def _readings(frame: Frame, interval: timedelta, keep: str, first_row: int) -> Readings:
     if not len(frame):
         empty = (np.empty(0, type_) for type_ in ("S16", "i8", "i8", "f8"))
         return Readings(dict(zip(READINGS, empty, strict=True)), 0)
     distinct, site, start, end, power = _columns(frame, interval)
-    chosen = _chosen(site, start, keep)
+    chosen = _chosen(site, start, keep, first_row)
     columns = (distinct[site[chosen]], start[chosen], end[chosen], power[chosen])
     return Readings(dict(zip(READINGS, columns, strict=True)), len(frame))
 
 
-def _columns(frame: pd.DataFrame, interval: timedelta) -> tuple[Array, Array, Array, Array, Array]:
+def _columns(frame: Frame, interval: timedelta) -> tuple[Array, Array, Array, Array, Array]:
     """Return the distinct sites, and for each row the position of its site among them, its start, end and power."""
-    power_names = [name for name in ("power_kw", "generation_power_kw") if name in frame.columns]
+    power_names = [name for name in ("power_kw", "generation_power_kw") if name in frame.names]
     if len(power_names) > 1:
         raise InvalidInput("the frame must not have both power_kw and generation_power_kw", column="power_kw")
-    with errors_as_invalid_input("site_uuid"):
-        distinct, site = distinct_uuids(column_of(frame, "site_uuid"), "site_uuid")
+    site_name = site_column_name(frame.names)
+    with errors_as_invalid_input(site_name):
+        distinct, site = frame.column(site_name).uuids()
     with errors_as_invalid_input("start_utc"):
-        start = timestamps_us(column_of(frame, "start_utc"), "start_utc", last=LAST_US - 1)
+        start = frame.column("start_utc").timestamps_us(last=LAST_US - 1)
     power_name = (power_names or ["power_kw"])[0]
     with errors_as_invalid_input(power_name):
-        power = finite_floats(column_of(frame, power_name), power_name)
-    if "end_utc" in frame.columns:
+        power = frame.column(power_name).floats()
+    if "end_utc" in frame.names:
         with errors_as_invalid_input("end_utc"):
-            end = timestamps_us(column_of(frame, "end_utc"), "end_utc", last=LAST_US)
+            end = frame.column("end_utc").timestamps_us(last=LAST_US)
         raise_for_rows(end <= start, "end_utc", "must be after start_utc")
     else:
         end = start + min(interval // timedelta(microseconds=1), 2 * LAST_US)
@@ -147,14 +217,14 @@ def _columns(frame: pd.DataFrame, interval: timedelta) -> tuple[Array, Array, Ar
     return distinct, site, start, end, power
 
 
-def _chosen(site: Array, start: Array, keep: str) -> Array:
+def _chosen(site: Array, start: Array, keep: str, first_row: int) -> Array:
     """Return the positions of the rows to store, by site and start."""
     order: Array = np.lexsort((start, site))  # stable: rows with the same key stay in the order of the frame
     repeated = (np.diff(site[order]) == 0) & (np.diff(start[order]) == 0)
     if not repeated.any():
         return order
     if keep == "none":
-        again = np.sort(order[1:][repeated])
+        again = np.sort(order[1:][repeated]) + first_row
         rows = InvalidInput(
             "the frame has another row with the same site and start", rows=again[:ROWS_SHOWN].tolist(), count=len(again)
         )

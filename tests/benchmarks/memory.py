@@ -1,4 +1,4 @@
-"""Peak memory of the client, in processes of their own: an iterator of frames in, an iterator of frames out."""
+"""Peak memory of the client, in processes of their own: frames or Arrow batches in, frames or Arrow batches out."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ def memory(bench: Bench) -> None:
             ("insert", large),
             ("read_frames", small),
             ("read_frames", large),
+            ("read_arrow", small),
+            ("read_arrow", large),
+            ("insert of an Arrow stream", small),
+            ("insert of an Arrow stream", large),
         ):
-            if mode == "insert":
+            if mode.startswith("insert"):
                 run(dsn, "TRUNCATE generation", "CHECKPOINT")
             answer = _child(dsn, mode, number)
             rate = f"{number / answer['seconds']:,.0f}" if number else ""
@@ -34,7 +38,7 @@ def memory(bench: Bench) -> None:
     bench.table(
         Table(
             "Peak memory of the client",
-            f"A process that imports the package and opens a repository; frames of {CHUNK:,} rows.",
+            f"A process that imports the package and opens a repository; frames and batches of {CHUNK:,} rows.",
             ["work", "rows", "peak resident memory, MB", "rows/s"],
             rows,
         )

@@ -6,9 +6,10 @@ import json
 import resource
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 
-from data import sites, ticks
+from data import sites, ticks, with_strings
 
 from pvsite_sql import Repository
 
@@ -37,5 +38,19 @@ with Repository(dsn) as repo:
             left -= len(frame)
             if left <= 0:
                 break
+    elif mode == "read_arrow":
+        with repo.generation.read_arrow(chunk_rows=chunk) as reader:
+            assert sum(batch.num_rows for batch in reader) >= rows
+    elif mode == "insert of an Arrow stream":
+        import pyarrow as pa
+
+        batches = (
+            pa.RecordBatch.from_pandas(with_strings(ticks(of, slots, first)), preserve_index=False)
+            for first in range(0, rows // len(of), slots)
+        )
+        head = next(batches)
+        reader = pa.RecordBatchReader.from_batches(head.schema, chain([head], batches))
+        del head
+        assert repo.generation.insert(reader).inserted == rows
     took = time.perf_counter() - begin
 sys.stdout.write(json.dumps({"peak": peak(), "seconds": took}))

@@ -21,6 +21,7 @@ import report
 from bench import Bench, say
 from far import far
 from files import load
+from frames import frames
 from growth import growth
 from horizons import errors
 from inserts import forecast, insert, tick
@@ -33,7 +34,7 @@ from threads import concurrency, mixed
 
 from pvsite_sql.embedded import EmbeddedUnavailable, server
 
-WITH_MARKS = (insert, tick, processes, forecast, read, latest, errors, tidy, load)
+WITH_MARKS = (insert, tick, processes, forecast, read, latest, errors, tidy, load, frames)
 WITHOUT = (growth, memory, concurrency, mixed, far)  # on the first server only
 PARTS = {part.__name__: part for part in (*WITH_MARKS, *WITHOUT)}
 SERVERS = {"wheel": "embedded", "local": "this machine's"}

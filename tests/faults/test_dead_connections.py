@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[Repository, Any], Any]] = {
     "insert_frames": lambda repo, site: repo.generation.insert(iter([reading_frame(site)])).inserted == 12,
     "read_frame": lambda repo, site: repo.generation.read_frame().empty,
     "read_frames": lambda repo, site: list(repo.generation.read_frames()) == [],
+    "read_arrow": lambda repo, site: repo.generation.read_arrow().read_all().num_rows == 0,
     "check": lambda repo, site: repo.check() is None,
     "transaction": in_a_transaction,
 }

@@ -140,6 +140,7 @@ def with_a_callers_pool(dsn: str) -> Any:
             lambda: repo.sites.get(parent.site),
             lambda: repo.generation.insert(reading_frame(parent.site)),
             lambda: next(repo.generation.read_frames(), None),
+            lambda: repo.generation.read_arrow().read_all(),
             lambda: repo.transaction().__enter__(),
             repo.check,
         ]
@@ -234,7 +235,8 @@ def in_a_stream(dsn: str, kind: str) -> Any:
         parent = Parent(dsn, repo)
         repo.generation.insert(reading_frame(parent.site, rows=40_000))
         with repo.transaction() as tx:
-            frames = (tx if kind == "transaction" else repo).generation.read_frames(chunk_rows=4_000)
+            generation = (tx if kind == "transaction" else repo).generation
+            frames = (generation.read_arrow if kind == "reader" else generation.read_frames)(chunk_rows=4_000)
             count = len(next(frames))
             children = [
                 forked(lambda: len(next(frames))),
@@ -248,7 +250,7 @@ def in_a_stream(dsn: str, kind: str) -> Any:
     return count, [vars(each) for each in told]
 
 
-@pytest.mark.parametrize("kind", ["repository", "transaction"])
+@pytest.mark.parametrize("kind", ["repository", "transaction", "reader"])
 def test_a_stream_that_is_open_at_the_fork_is_the_parents_alone(dsn, kind):
     count, told = run(in_a_stream, dsn, kind)
     assert count == 40_000

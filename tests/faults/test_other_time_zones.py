@@ -61,6 +61,7 @@ READS: dict[str, Callable[[Repository, World], Any]] = {
     "generation.read": lambda repo, world: repo.generation.read(**WINDOW),
     "generation.read_frame": lambda repo, world: repo.generation.read_frame([world.site.site_uuid], **NAIVE),
     "generation.read_frames": lambda repo, world: list(repo.generation.read_frames(**WINDOW, chunk_rows=50)),
+    "generation.read_arrow": lambda repo, world: repo.generation.read_arrow(**NAIVE).read_all().to_pydict(),
     "generation.read_for_users": lambda repo, world: repo.generation.read_for_users(
         [repo.users.get("alice").user_uuid], **WINDOW
     ),
@@ -72,6 +73,7 @@ READS: dict[str, Callable[[Repository, World], Any]] = {
         **WINDOW, created_before=CREATED + HOUR, min_horizon_minutes=60
     ),
     "forecasts.latest_frame": lambda repo, world: repo.forecasts.latest_frame(**NAIVE),
+    "forecasts.latest_arrow": lambda repo, world: repo.forecasts.latest_arrow(**NAIVE).to_pydict(),
     "forecasts.latest_sums": lambda repo, world: repo.forecasts.latest_sums(by="gsp", **WINDOW),
     "forecasts.latest_per_site": lambda repo, world: repo.forecasts.latest_per_site(),
     "forecasts.day_ahead_values": lambda repo, world: repo.forecasts.day_ahead_values(

@@ -51,6 +51,7 @@ ASKED: dict[str, Callable[[Repository], object]] = {
     "insert_forecasts": lambda repo: repo.forecasts.insert(forecast()),
     "read": lambda repo: repo.generation.read(),
     "read_frames": lambda repo: next(repo.generation.read_frames()),
+    "read_arrow": lambda repo: repo.generation.read_arrow().read_all(),
     "latest_values": lambda repo: repo.forecasts.latest_values(),
     "transaction": transaction,
     "check": lambda repo: repo.check(),

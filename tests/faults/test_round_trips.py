@@ -84,9 +84,11 @@ SMALL: dict[str, Callable[[Repository, Site], Any]] = {
     "read": lambda repo, site: repo.generation.read([site.site_uuid]),
     "read_frame": lambda repo, site: repo.generation.read_frame([site.site_uuid]),
     "read_frames": lambda repo, site: list(repo.generation.read_frames([site.site_uuid])),
+    "read_arrow": lambda repo, site: repo.generation.read_arrow([site.site_uuid]).read_all(),
     "latest": lambda repo, site: repo.generation.latest([site.site_uuid]),
     "latest_values": lambda repo, site: repo.forecasts.latest_values([site.site_uuid]),
     "latest_frame": lambda repo, site: repo.forecasts.latest_frame([site.site_uuid]),
+    "latest_arrow": lambda repo, site: repo.forecasts.latest_arrow([site.site_uuid]),
     "status": lambda repo, site: repo.status.latest(),
 }
 

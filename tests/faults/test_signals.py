@@ -115,11 +115,17 @@ class Calls:
         for _ in self.repo.generation.read_frames(chunk_rows=ROWS // 5):
             time.sleep(0.001)
 
+    def read_arrow(self) -> None:
+        with self.repo.generation.read_arrow(chunk_rows=ROWS // 5) as reader:
+            for _ in reader:
+                time.sleep(0.001)
+
     def call(self, name: str) -> object:
         generation = self.repo.generation
         calls: dict[str, Callable[[], object]] = {
             "read": lambda: generation.read([self.site]),
             "read_frames": self.read_frames,
+            "read_arrow": self.read_arrow,
             "latest_frame": self.repo.forecasts.latest_frame,
             "latest_values": lambda: self.repo.forecasts.latest_values([self.site]),
             "get": lambda: self.repo.sites.get(self.site),
@@ -157,7 +163,7 @@ def every_connection_is_there(repo: Repository) -> None:
 
 
 GROUPS = {
-    "reads": ["read", "read_frames", "latest_frame", "latest_values"],
+    "reads": ["read", "read_frames", "read_arrow", "latest_frame", "latest_values"],
     "writes": ["insert", "insert_frames", "insert_forecasts", "transaction", "own_sql"],
     "short": ["get"],
 }
