@@ -236,11 +236,10 @@ def stream(connection: psycopg.Connection, left: ExitStack) -> Any:
 
 
 def notifies(connection: psycopg.Connection, left: ExitStack) -> Any:
-    connection.execute("LISTEN news")
-    connection.execute("SELECT pg_notify('news', 'nothing')")
-    found = connection.notifies(timeout=0.1)
+    connection._notifies_backlog.append(psycopg.Notify("news", "", 0))  # as if it had come with an answer
+    found = connection.notifies()
     left.callback(found.close)
-    return next(found, None)
+    return next(found)
 
 
 def pipeline(connection: psycopg.Connection, left: ExitStack) -> Any:
@@ -251,7 +250,7 @@ def block(connection: psycopg.Connection, left: ExitStack) -> Any:
     return left.enter_context(connection.transaction())
 
 
-BUSY = {"copy_in": copy_in, "copy_out": copy_out, "stream": stream, "pipeline": pipeline}
+BUSY = {"copy_in": copy_in, "copy_out": copy_out, "stream": stream, "notifies": notifies, "pipeline": pipeline}
 LEFT = {**BUSY, "block": block}
 
 
@@ -279,6 +278,7 @@ def test_a_call_meanwhile_is_refused_and_nothing_is_sent(one, name):
         # psycopg cancels a stream that is not read to its end
         with tx.connection.transaction(force_rollback=True), ExitStack() as left:
             BUSY[name](tx.connection, left)
+            assert tx.connection.info.backend_pid
             for call in (tx.sites.create, tx.generation.read_frame, lambda: next(tx.generation.read_frames())):
                 with pytest.raises(PvsiteSqlError, match="connection of the transaction"):
                     call()
