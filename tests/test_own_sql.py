@@ -35,6 +35,12 @@ def one(dsn: str) -> Iterator[Repository]:
         yield repository
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a block waits for less than a second until a statement that was left open has ended."""
+    monkeypatch.setattr("pvsite_sql.engine.borrowed._CANCEL_TIMEOUT_S", 0.1)
+
+
 def stored(connection: psycopg.Connection) -> int:
     """How many rows of WRITE are committed."""
     (count,) = connection.execute(COUNT).fetchone() or (0,)
@@ -256,6 +262,7 @@ LEFT = {**BUSY, "block": block}
 
 @pytest.mark.parametrize("name", LEFT)
 @pytest.mark.parametrize("raised", [False, True], ids=["at_the_end", "with_an_exception"])
+@pytest.mark.usefixtures("impatient")
 @ends
 def test_what_is_left_open_is_no_hang_and_nothing_is_stored(one, postgresql, name, raised):
     left = ExitStack()
@@ -286,6 +293,7 @@ def test_a_call_meanwhile_is_refused_and_nothing_is_sent(one, name):
     assert len(one.sites.list()) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 @ends
 def test_a_stream_of_own_sql_is_not_inserted_into_its_own_transaction(one, site):
     with pytest.raises(PvsiteSqlError, match="stream"), one.transaction() as tx:  # noqa: PT012
