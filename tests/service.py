@@ -20,21 +20,22 @@ from pvsite_sql.fastapi import install_error_handlers, latitude_longitude_limits
 WORKERS = 4  # threads for the functions of the requests
 
 
-def get_repository(request: Request) -> Repository:
+async def get_repository(request: Request) -> Repository:
     """The repository of the app."""
     repo: Repository = request.app.state.repo
     return repo
 
 
-def get_user(x_user: Annotated[str | None, Header()] = None) -> str | None:
+async def get_user(x_user: Annotated[str | None, Header()] = None) -> str | None:
     """Who asks."""
     return x_user
 
 
 @asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Few threads, so that the requests want more."""
-    anyio.to_thread.current_default_thread_limiter().total_tokens = WORKERS
+    app.state.threads = anyio.to_thread.current_default_thread_limiter()
+    app.state.threads.total_tokens = WORKERS
     yield
 
 
@@ -126,6 +127,12 @@ def wait(tx: Tx) -> int:
     waiting.set()
     go_on.wait(30)
     return len(tx.sites.list())
+
+
+@app.get("/busy")
+def busy() -> None:
+    """Take a thread, and no connection."""
+    go_on.wait(30)
 
 
 @app.get("/same")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def small(dsn: str) -> Iterator[Repository]:
     """The service's repository, with fewer connections than the service has threads."""
-    with Repository(dsn, min_size=1, max_size=2, timeout=20) as repo:
+    with Repository(dsn, min_size=1, max_size=2, timeout=10) as repo:
         service.app.state.repo = repo
         yield repo
 
@@ -53,10 +54,11 @@ def client(address: str, small: Repository) -> Iterator[httpx.Client]:
 def test_200_requests_from_8_threads(client, small):
     """More requests than threads of the service, and more of these than connections: all are answered."""
     sites = [str(small.sites.create(client_site_name=str(number)).site_uuid) for number in range(10)]
+    small.users.get_or_create("alice")
 
     def ask(number: int) -> int:
         site = sites[number % 10]
-        match number % 4:
+        match number // 10 % 5:
             case 0:
                 answer = client.patch(f"/sites/{site}", json={"tilt": number % 90}, headers={"X-User": "alice"})
                 assert answer.json()["tilt"] == number % 90
@@ -67,16 +69,39 @@ def test_200_requests_from_8_threads(client, small):
             case 2:
                 answer = client.get(f"/sites/{site}")
                 assert answer.json()["client_site_name"] == str(number % 10)
-            case _:
+            case 3:
                 answer = client.get(f"/sites/{site}/changes")
+            case _:
+                answer = client.get("/users/alice/sites")  # a call of the repository, without a transaction
+                assert answer.json() == []
         return answer.status_code
 
     with ThreadPoolExecutor(THREADS) as threads:
-        assert list(threads.map(ask, range(REQUESTS))) == [200] * REQUESTS
+        assert list(threads.map(ask, random.Random(1).sample(range(REQUESTS), REQUESTS))) == [200] * REQUESTS
     changes = [change for site in sites for change in small.sites.history(site)]
-    assert sum(change.actor == "alice" for change in changes) == REQUESTS // 4
-    assert len(small.generation.read()) == len({(n % 10, n % 60) for n in range(1, REQUESTS, 4)})
+    assert sum(change.actor == "alice" for change in changes) == REQUESTS // 5
+    inserted = {(number % 10, number % 60) for number in range(REQUESTS) if number // 10 % 5 == 1}
+    assert len(small.generation.read()) == len(inserted)
     until(lambda: small.stats().pool["pool_available"] == small.stats().pool["pool_size"])
+
+
+def test_calls_that_wait_in_all_threads_leave_a_connection_to_each_other(client):
+    """Transactions that wait for a thread must not have all connections that the calls in the threads wait for."""
+
+    def wanting(threads: int) -> None:
+        until(lambda: service.app.state.threads.statistics().tasks_waiting >= threads)
+
+    service.go_on.clear()
+    with ThreadPoolExecutor(3 * service.WORKERS) as threads:
+        begun = [threads.submit(client.get, "/busy") for _ in range(service.WORKERS)]
+        until(lambda: service.app.state.threads.borrowed_tokens == service.WORKERS)
+        begun += [threads.submit(client.get, "/users/nobody/sites") for _ in range(service.WORKERS)]
+        wanting(service.WORKERS)
+        begun += [threads.submit(client.get, f"/sites/{NOTHING}") for _ in range(service.WORKERS)]
+        wanting(service.WORKERS + 1)
+        service.go_on.set()
+        codes = [each.result(60).status_code for each in begun]
+    assert codes == [200] * service.WORKERS + [404] * 2 * service.WORKERS
 
 
 def test_what_a_request_does_is_committed_before_it_is_answered(client, postgresql):

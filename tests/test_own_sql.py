@@ -35,6 +35,12 @@ def one(dsn: str) -> Iterator[Repository]:
         yield repository
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a block waits for less than a second until a statement that was left open has ended."""
+    monkeypatch.setattr("pvsite_sql.engine.borrowed._CANCEL_TIMEOUT_S", 0.1)
+
+
 def stored(connection: psycopg.Connection) -> int:
     """How many rows of WRITE are committed."""
     (count,) = connection.execute(COUNT).fetchone() or (0,)
@@ -236,11 +242,10 @@ def stream(connection: psycopg.Connection, left: ExitStack) -> Any:
 
 
 def notifies(connection: psycopg.Connection, left: ExitStack) -> Any:
-    connection.execute("LISTEN news")
-    connection.execute("SELECT pg_notify('news', 'nothing')")
-    found = connection.notifies(timeout=0.1)
+    connection._notifies_backlog.append(psycopg.Notify("news", "", 0))  # as if it had come with an answer
+    found = connection.notifies()
     left.callback(found.close)
-    return next(found, None)
+    return next(found)
 
 
 def pipeline(connection: psycopg.Connection, left: ExitStack) -> Any:
@@ -251,12 +256,13 @@ def block(connection: psycopg.Connection, left: ExitStack) -> Any:
     return left.enter_context(connection.transaction())
 
 
-BUSY = {"copy_in": copy_in, "copy_out": copy_out, "stream": stream, "pipeline": pipeline}
+BUSY = {"copy_in": copy_in, "copy_out": copy_out, "stream": stream, "notifies": notifies, "pipeline": pipeline}
 LEFT = {**BUSY, "block": block}
 
 
 @pytest.mark.parametrize("name", LEFT)
 @pytest.mark.parametrize("raised", [False, True], ids=["at_the_end", "with_an_exception"])
+@pytest.mark.usefixtures("impatient")
 @ends
 def test_what_is_left_open_is_no_hang_and_nothing_is_stored(one, postgresql, name, raised):
     left = ExitStack()
@@ -279,6 +285,7 @@ def test_a_call_meanwhile_is_refused_and_nothing_is_sent(one, name):
         # psycopg cancels a stream that is not read to its end
         with tx.connection.transaction(force_rollback=True), ExitStack() as left:
             BUSY[name](tx.connection, left)
+            assert tx.connection.info.backend_pid
             for call in (tx.sites.create, tx.generation.read_frame, lambda: next(tx.generation.read_frames())):
                 with pytest.raises(PvsiteSqlError, match="connection of the transaction"):
                     call()
@@ -286,6 +293,7 @@ def test_a_call_meanwhile_is_refused_and_nothing_is_sent(one, name):
     assert len(one.sites.list()) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 @ends
 def test_a_stream_of_own_sql_is_not_inserted_into_its_own_transaction(one, site):
     with pytest.raises(PvsiteSqlError, match="stream"), one.transaction() as tx:  # noqa: PT012

@@ -21,7 +21,7 @@ __all__ = ["BorrowedConnection", "Closeable"]
 
 Connection = psycopg.Connection[Any]
 
-_CANCEL_TIMEOUT_S = 1.0
+_CANCEL_TIMEOUT_S, _CANCELS = 1.0, 10
 _IDLE, _ACTIVE = pq.TransactionStatus.IDLE, pq.TransactionStatus.ACTIVE
 
 
@@ -320,16 +320,15 @@ class BorrowedConnection:
         copy, self._copy = self._copy, None
         if copy is not None:
             copy.close()
-        pgconn, is_locked = connection.pgconn, connection.lock.locked()
-        if not is_locked and not _is_busy(pgconn):
+        is_locked = connection.lock.locked()
+        if not is_locked and not _is_busy(connection.pgconn):
             return
         ended = False
         try:
-            connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
-            # a statement of the caller's own in another thread; a generator that was left open keeps the lock
-            if is_locked and connection.lock.acquire(timeout=_CANCEL_TIMEOUT_S):
-                connection.lock.release()
-                ended = not _is_busy(pgconn)
+            if is_locked:
+                ended = _end_locked(connection)
+            else:
+                connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
         except psycopg.Error:
             pass  # the server notices that the connection is closed
         finally:
@@ -357,6 +356,16 @@ class BorrowedConnection:
                 if not connection.closed and not self._autocommit:
                     connection.autocommit = False
                 self._give_back(connection)
+
+
+def _end_locked(connection: Connection) -> bool:
+    """Cancel the caller's own statement in another thread; False: it goes on, or is a generator that was left open."""
+    for _ in range(_CANCELS):  # the statement may not have been sent yet
+        connection.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+        if connection.lock.acquire(timeout=_CANCEL_TIMEOUT_S / _CANCELS):
+            connection.lock.release()
+            return not _is_busy(connection.pgconn)
+    return False
 
 
 def _is_busy(pgconn: pq.abc.PGconn) -> bool:
