@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -11,14 +12,29 @@ from uuid import UUID, uuid4
 import pandas as pd
 import psycopg
 import pytest
-from concurrency import held_up
+from commands import until
+from concurrency import BLOCKED, held_up
 from conftest import reading_frame
-from forecast_cases import HOUR, NOON, Stored, forecast_frame, stored
+from forecast_cases import HOUR, NOON, STORED, Stored, forecast_frame, stored, together
 
 from pvsite_sql import CallLimits, InsertResult, InvalidInput, Limits, NotFound, Repository, Site
 
 MAY, JUNE, JULY = (datetime(2024, month, 1, tzinfo=UTC) for month in (5, 6, 7))
 MINUTE = timedelta(minutes=1)
+FILTERS: list[dict[str, Any]] = [
+    {},
+    {"start_utc": JUNE},
+    {"end_utc": JUNE},
+    {"start_utc": JUNE - 6 * HOUR, "end_utc": JUNE + MINUTE},
+    {"model_name": "bad"},
+    {"model_name": "good"},
+    {"model_name": "good", "model_version": "2"},
+    {"model_name": "good", "model_version": ""},
+    {"model_name": "good", "model_version": "1"},
+    {"model_name": "worse"},
+    {"created_after": JUNE + 12 * HOUR},
+    {"created_after": JUNE, "model_name": "bad", "start_utc": JUNE - HOUR, "end_utc": JUNE + 7 * HOUR},
+]
 
 
 class RolledBack(Exception):
@@ -143,65 +159,52 @@ class TestOthers:
         assert len(repo.generation.read()) == 12
 
     def test_a_deadlock_is_retried(self, dsn, postgresql, sites):
-        # this one finds the deadlock and is ended, since it looks for one at once
-        settings = {"kwargs": {"options": "-c deadlock_timeout=10ms"}}
-        one = "UPDATE generation SET generation_power_kw = 7 WHERE site_uuid = %s"
-        postgresql.execute("SET deadlock_timeout = '60s'")
-        postgresql.execute(one, [sites[1]])
-        with Repository(dsn, min_size=1, **settings) as repo:
-
-            def go_on() -> None:
-                postgresql.execute(one, [sites[0]])  # waits for the other, which waits for this one
-                postgresql.commit()
-
-            (deleted,) = held_up(postgresql, go_on, lambda: repo.generation.delete(sites))
-            assert (deleted, repo.generation.read()) == (72, [])
+        correct = "UPDATE generation SET generation_power_kw = 7 WHERE site_uuid = %s"
+        postgresql.execute("SET deadlock_timeout = '60s'")  # so that the other one, which waits last, is ended
+        postgresql.execute(correct, [sites[2]])
+        with (
+            Repository(dsn, min_size=1, kwargs={"options": "-c deadlock_timeout=10ms"}) as repo,
+            psycopg.connect(dsn) as third,
+            psycopg.connect(dsn, autocommit=True) as observer,
+            ThreadPoolExecutor(2) as threads,
+        ):
+            third.execute(correct, [sites[1]])
+            deleted = threads.submit(repo.generation.delete, sites)
+            until(lambda: observer.execute(BLOCKED).fetchone() == (1,))  # it has locked the first site's readings
+            corrected = threads.submit(postgresql.execute, correct, [sites[0]])
+            until(lambda: observer.execute(BLOCKED).fetchone() == (2,))
+            third.commit()
+            corrected.result(20)
+            postgresql.commit()
+            assert (deleted.result(20), repo.generation.read()) == (72, [])
             assert repo.stats().retries == 1
 
 
 @pytest.fixture
 def runs(repo: Repository, dsn: str) -> dict[Any, Stored]:
     """Forecasts of two sites by several models, made every six hours on two days at the turn of a month."""
-    for _ in range(2):
-        uuid = repo.sites.create().site_uuid
+    frames = []
+    for uuid in [repo.sites.create().site_uuid for _ in range(2)]:
         for n in range(8):
             timestamp = JUNE + (n - 4) * 6 * HOUR
-            frame = forecast_frame(uuid, timestamp=timestamp, minutes=60)
+            frame = forecast_frame(uuid, timestamp=timestamp, created_utc=timestamp + (n % 2) * 48 * HOUR)
             for model, version in (("good", None), ("good", "2"), ("bad", "1"), (None, None)):
-                repo.forecasts.insert(
-                    frame, model_name=model, model_version=version, created_utc=timestamp + (n % 2) * 48 * HOUR
-                )
+                frames.append(frame.assign(model_name=model, model_version=version))
+    assert repo.forecasts.insert(together(*frames)) == InsertResult(inserted=64)
     return stored(dsn)
 
 
 class TestForecasts:
-    @pytest.mark.parametrize("of_sites", [None, 0, 1, 2])
-    @pytest.mark.parametrize(
-        "filters",
-        [
-            {},
-            {"start_utc": JUNE},
-            {"end_utc": JUNE},
-            {"start_utc": JUNE - 6 * HOUR, "end_utc": JUNE + MINUTE},
-            {"model_name": "bad"},
-            {"model_name": "good"},
-            {"model_name": "good", "model_version": "2"},
-            {"model_name": "good", "model_version": ""},
-            {"model_name": "good", "model_version": "1"},
-            {"model_name": "worse"},
-            {"created_after": JUNE + 12 * HOUR},
-            {"created_after": JUNE, "model_name": "bad", "start_utc": JUNE - HOUR, "end_utc": JUNE + 7 * HOUR},
-        ],
-        ids=str,
-    )
-    def test_deletes_what_matches_all_filters_and_nothing_else(self, repo, dsn, runs, filters, of_sites):
-        if of_sites is not None:
-            filters = {**filters, "site_uuids": sorted({key[0] for key in runs})[:of_sites]}
-        if not filters:
-            with pytest.raises(InvalidInput, match=r"^delete requires a filter: forecast_uuid, site_uuids, start_utc"):
-                repo.forecasts.delete()
-            return
+    def test_deletes_what_matches_all_filters_and_nothing_else(self, repo, runs, subtests):
+        sites = sorted({key[0] for key in runs})
+        for filters in FILTERS:
+            for of_sites in ({}, *({"site_uuids": sites[:n]} for n in range(3))):
+                if given := {**filters, **of_sites}:
+                    with subtests.test(str(given)):
+                        self.deletes(given, repo, runs)
 
+    @staticmethod
+    def deletes(filters: dict[str, Any], repo: Repository, runs: dict[Any, Stored]) -> None:
         def fits(key: tuple[Any, ...], row: Stored) -> bool:
             site, timestamp, name, version = key[:4]
             return (
@@ -214,11 +217,13 @@ class TestForecasts:
             )
 
         doomed = {key for key, row in runs.items() if fits(key, row)}
-        assert repo.forecasts.delete(**filters, dry_run=True) == len(doomed)
-        assert stored(dsn) == runs
-        assert repo.forecasts.delete(**filters) == len(doomed)
-        assert stored(dsn) == {key: row for key, row in runs.items() if key not in doomed}
-        assert len(repo.ml_models.list()) == 3
+        with suppress(RolledBack), repo.transaction() as tx:
+            assert tx.forecasts.delete(**filters, dry_run=True) == len(doomed)
+            assert {row[:5] for row in tx.connection.execute(STORED)} == runs.keys()
+            assert tx.forecasts.delete(**filters) == len(doomed)
+            assert {row[:5] for row in tx.connection.execute(STORED)} == runs.keys() - doomed
+            assert len(tx.ml_models.list()) == 3
+            raise RolledBack
 
     def test_deletes_one_by_its_uuid(self, repo, dsn, runs):
         key, row = next(iter(runs.items()))
@@ -230,25 +235,24 @@ class TestForecasts:
             with pytest.raises(NotFound, match=f"^no forecast {row.forecast_uuid}$"):
                 repo.forecasts.delete(forecast_uuid=row.forecast_uuid, dry_run=dry_run)
 
-    @pytest.mark.parametrize(
-        ("arguments", "said"),
-        [
-            ({}, "^delete requires a filter: "),
-            ({"dry_run": True}, "^delete requires a filter: "),
-            ({"forecast_uuid": UUID(int=1), "site_uuids": []}, "^forecast_uuid: must be the only filter"),
-            ({"forecast_uuid": UUID(int=1), "created_after": JUNE}, "^forecast_uuid: must be the only filter"),
-            ({"forecast_uuid": "none"}, "^forecast_uuid: must be a UUID"),
-            ({"model_version": "2"}, "^model_version: requires a model_name"),
-            ({"model_version": "", "site_uuids": []}, "^model_version: requires a model_name"),
-            ({"model_name": ""}, "^model_name: must not be an empty string"),
-            ({"site_uuids": "none"}, "^site_uuids: must be a list of UUIDs"),
-            ({"created_after": "2024-06-01"}, "^created_after: must be a datetime"),
-        ],
-        ids=str,
-    )
-    def test_says_what_is_wrong_and_deletes_nothing(self, repo, dsn, runs, arguments, said):
-        with pytest.raises(InvalidInput, match=said):
-            repo.forecasts.delete(**arguments)
+    def test_says_what_is_wrong_and_deletes_nothing(self, repo, dsn, runs):
+        for said, arguments in (
+            (
+                "delete requires a filter: forecast_uuid, site_uuids, start_utc, end_utc, model_name or created_after",
+                {},
+            ),
+            ("delete requires a filter: ", {"dry_run": True}),
+            ("forecast_uuid: must be the only filter", {"forecast_uuid": UUID(int=1), "site_uuids": []}),
+            ("forecast_uuid: must be the only filter", {"forecast_uuid": UUID(int=1), "created_after": JUNE}),
+            ("forecast_uuid: must be a UUID", {"forecast_uuid": "none"}),
+            ("model_version: requires a model_name", {"model_version": "2"}),
+            ("model_version: requires a model_name", {"model_version": "", "site_uuids": []}),
+            ("model_name: must not be an empty string", {"model_name": ""}),
+            ("site_uuids: must be a list of UUIDs", {"site_uuids": "none"}),
+            ("created_after: must be a datetime", {"created_after": "2024-06-01"}),
+        ):
+            with pytest.raises(InvalidInput, match=f"^{said}"):
+                repo.forecasts.delete(**arguments)
         assert stored(dsn) == runs
 
     def test_takes_a_run_of_a_bad_model_back_and_what_was_known_before_shows_again(self, repo, site):
