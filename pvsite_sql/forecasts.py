@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from itertools import pairwise
+from datetime import timezone as fixed_offset
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,12 +13,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from .engine import arrow_streams, partitions
-from .engine.arrays import Array, uuid_of
-from .engine.binary_copy import decode_in_blocks, decode_with_tails, encode_rows, real_array, text_array
+from .engine.binary_copy import encode_rows, real_array, text_array
 from .engine.inputs import as_filter, as_integer, as_text, as_time_zone, as_utc, as_uuid, as_uuids, window
 from .engine.lookups import all_sites
-from .engine.row_types import LATEST
-from .engine.rows import decoded_models
 from .engine.session import QueryConnection, Session
 from .engine.timestamps import microseconds_of
 from .errors import Duplicate, InvalidInput, NotFound
@@ -29,15 +26,15 @@ if TYPE_CHECKING:  # slow to import, and most calls never need it
     import pyarrow as pa
 
     from .engine.forecast_frames import NewForecast
+    from .engine.forecast_pieces import Values
     from .engine.frames import AnyFrame
 
-__all__ = ["ForecastOnConflict", "Forecasts"]
+__all__ = ["ErrorsBy", "ForecastOnConflict", "Forecasts"]
 
 ForecastOnConflict = Literal["replace", "ignore", "error"]
+ErrorsBy = Literal["total", "site"]
 
-_HOURS = 24
-_BLOCK_ROWS = 8_192  # decoded together, while the next rows arrive
-_JSONB_VERSION = b"\x01"  # the first byte of jsonb in binary format
+_HOURS, _MINUTES = 24, 60
 
 
 class Forecasts:
@@ -177,9 +174,13 @@ class Forecasts:
         *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        created_before: datetime | None = None,
         min_horizon_minutes: int | None = None,
+        max_horizon_minutes: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
     ) -> dict[UUID, list[ForecastValue]]:
         """Return for each start the value of the newest forecast that has one.
 
@@ -190,16 +191,26 @@ class Forecasts:
             site_uuids: the sites. None selects all existing sites, an empty list none.
             start_utc: the start of the window (inclusive). None means no limit.
             end_utc: the end of the window (exclusive). None means no limit.
-            created_before: use only forecasts created before this time.
             min_horizon_minutes: use only values with at least this horizon.
-            model_name: use only forecasts of this model, in any version.
+            max_horizon_minutes: use only values with at most this horizon.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
 
         Returns:
             a dict with every requested site, in the order of the request, and the list of its values by start. The list
             is empty for a site without values.
+
+        Raises:
+            InvalidInput: an argument is invalid.
         """
-        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        filters["probabilistic"] = True
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _horizons(min_horizon_minutes, max_horizon_minutes)
         return self._values_by_site("forecasts/latest_values", site_uuids, filters)
 
     def latest_frame(
@@ -208,9 +219,13 @@ class Forecasts:
         *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        created_before: datetime | None = None,
         min_horizon_minutes: int | None = None,
+        max_horizon_minutes: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
     ) -> pd.DataFrame:
         """Return the values of `latest_values` as a frame, without probabilistic values. Faster.
 
@@ -218,24 +233,29 @@ class Forecasts:
             site_uuids: the sites. None selects all existing sites, an empty list none.
             start_utc: the start of the window (inclusive). None means no limit.
             end_utc: the end of the window (exclusive). None means no limit.
-            created_before: use only forecasts created before this time.
             min_horizon_minutes: use only values with at least this horizon.
-            model_name: use only forecasts of this model, in any version.
+            max_horizon_minutes: use only values with at most this horizon.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
 
         Returns:
             a frame, ordered by site and start, with the columns `site_uuid` (object, UUID), `start_utc`, `end_utc`,
-            `forecast_power_kw` (float32), `horizon_minutes` (int32), `timestamp_utc`, `created_utc` and `forecast_uuid`
-            (object, UUID). Times are `datetime64[us, UTC]`.
+            `forecast_power_kw` (float32), `horizon_minutes` (int32), `timestamp_utc`, `created_utc`, `forecast_uuid`
+            (object, UUID), `forecast_version`, `model_name` and `model_version`. Times are `datetime64[us, UTC]`. The
+            last three are categories of strings; name and version of an unknown model are missing (NaN).
+
+        Raises:
+            InvalidInput: an argument is invalid.
         """
-        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        requested = _as_sites(site_uuids)
-
-        def work(conn: QueryConnection) -> pd.DataFrame:
-            from .engine.columns import frame_of
-
-            return frame_of(LATEST, _latest_blocks(conn, requested, filters))
-
-        return self._session.run("bulk", work)
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _horizons(min_horizon_minutes, max_horizon_minutes)
+        return self._frame("forecasts/latest_values", site_uuids, filters)
 
     def latest_arrow(
         self,
@@ -243,9 +263,13 @@ class Forecasts:
         *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
-        created_before: datetime | None = None,
         min_horizon_minutes: int | None = None,
+        max_horizon_minutes: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
     ) -> pa.Table:
         """Return the values of `latest_frame` as an Arrow table. Requires pyarrow.
 
@@ -256,26 +280,36 @@ class Forecasts:
             site_uuids: the sites. None selects all existing sites, an empty list none.
             start_utc: the start of the window (inclusive). None means no limit.
             end_utc: the end of the window (exclusive). None means no limit.
-            created_before: use only forecasts created before this time.
             min_horizon_minutes: use only values with at least this horizon.
-            model_name: use only forecasts of this model, in any version.
+            max_horizon_minutes: use only values with at most this horizon.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
 
         Returns:
             a table, ordered by site and start, with the columns of `latest_frame`: uuids are strings, times
-            `timestamp[us, UTC]`, `forecast_power_kw` is a float, `horizon_minutes` an int32.
+            `timestamp[us, UTC]`, `forecast_power_kw` is a float, `horizon_minutes` an int32; `forecast_version`,
+            `model_name` and `model_version` are dictionaries of strings.
 
         Raises:
             InvalidInput: an argument is invalid.
             PvsiteSqlError: pyarrow is not installed.
         """
-        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _horizons(min_horizon_minutes, max_horizon_minutes)
         requested = _as_sites(site_uuids)
         arrow_streams.pyarrow()
 
         def work(conn: QueryConnection) -> pa.Table:
-            from .engine.arrow_results import table_of
+            from .engine.arrow_results import table_of_values
 
-            return table_of(LATEST, _latest_blocks(conn, requested, filters))
+            sites = _sites(conn, requested)
+            return table_of_values(_values(conn, "forecasts/latest_values", sites, filters, probabilistic=False))
 
         return self._session.run("bulk", work)
 
@@ -286,9 +320,13 @@ class Forecasts:
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
         by: SumBy = "total",
-        created_before: datetime | None = None,
         min_horizon_minutes: int | None = None,
+        max_horizon_minutes: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
     ) -> list[ForecastValueSum]:
         """Return the sums of `latest_values` for each start, ordered by start and name.
 
@@ -298,35 +336,68 @@ class Forecasts:
             end_utc: the end of the window (exclusive). None means no limit.
             by: `total` sums all sites, under the name "total". `dno` and `gsp` sum the sites of each DNO or GSP; sites
                 without one are summed under the name None.
-            created_before: use only forecasts created before this time.
             min_horizon_minutes: use only values with at least this horizon.
-            model_name: use only forecasts of this model, in any version.
+            max_horizon_minutes: use only values with at most this horizon.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
 
         Raises:
             InvalidInput: an argument is invalid.
         """
-        if by not in get_args(SumBy):
-            raise InvalidInput(f"must be 'total', 'dno' or 'gsp', got {by!r}", column="by")
-        filters = _latest_filters(start_utc, end_utc, created_before, min_horizon_minutes, model_name)
-        requested = _as_sites(site_uuids)
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _horizons(min_horizon_minutes, max_horizon_minutes)
+        return self._sums("forecasts/latest_sums", site_uuids, by, filters)
 
-        def work(conn: QueryConnection) -> list[ForecastValueSum]:
-            return conn.rows(
-                ForecastValueSum, "forecasts/latest_sums", by=by, site_uuids=_sites(conn, requested), **filters
-            )
+    def latest_per_site(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
+    ) -> dict[UUID, Forecast]:
+        """Return the newest forecast of each site with all its values.
 
-        return self._session.run("bulk", work)
-
-    def latest_per_site(self, site_uuids: Iterable[UUID | str] | None = None) -> dict[UUID, Forecast]:
-        """Return the newest forecast of each site with all its values. Sites without forecasts are left out.
+        The newest forecast is the one with the latest `timestamp_utc`, then the latest `created_utc`, then the greatest
+        `forecast_uuid`. With a window, it is the newest of the forecasts that have a value in it.
 
         Args:
             site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive) in which a value has to start. None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
+
+        Returns:
+            a dict of the sites that have such a forecast, by uuid.
+
+        Raises:
+            InvalidInput: an argument is invalid.
         """
+        filters = _filters(start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model)
         requested = _as_sites(site_uuids)
+        in_window = start_utc is not None or end_utc is not None
+        name = "forecasts/latest_per_site_in_window" if in_window else "forecasts/latest_per_site"
+        if not in_window:
+            filters = {key: value for key, value in filters.items() if key not in ("start_utc", "end_utc")}
 
         def work(conn: QueryConnection) -> list[Forecast]:
-            return conn.rows(Forecast, "forecasts/latest_per_site", site_uuids=_sites(conn, requested))
+            return conn.rows(Forecast, name, site_uuids=_sites(conn, requested), **filters)
 
         return {row.site_uuid: row for row in self._session.run("read", work)}
 
@@ -337,22 +408,34 @@ class Forecasts:
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
         hour: int,
-        timezone: str | ZoneInfo,
+        minute: int = 0,
+        timezone: str | ZoneInfo | fixed_offset,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
     ) -> dict[UUID, list[ForecastValue]]:
         """Return for each start the newest value that was known on the day before.
 
-        A forecast is used if it was created before the given hour on the day before the value's start. Day and hour are
-        local times in `timezone`. If the clock skips the hour, one hour later is used; if it shows the hour twice, the
-        second time is used.
+        A forecast is used if it was created before the given time on the day before the value's start. Day and time are
+        local times in `timezone`. If the clock skips the time, one hour later is used; if it shows the time twice, the
+        second one is used.
 
         Args:
             site_uuids: the sites. None selects all existing sites, an empty list none.
             start_utc: the start of the window (inclusive). None means no limit.
             end_utc: the end of the window (exclusive). None means no limit.
             hour: the hour on the day before, from 0 to 24.
-            timezone: an IANA time zone, such as "Europe/London".
-            model_name: use only forecasts of this model, in any version.
+            minute: the minute of that hour.
+            timezone: an IANA time zone, such as "Europe/London", or a fixed offset from UTC as a `datetime.timezone`.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
 
         Returns:
             a dict with every requested site, in the order of the request, and the list of its values by start. The list
@@ -361,15 +444,96 @@ class Forecasts:
         Raises:
             InvalidInput: an argument is invalid, or the server does not know the time zone.
         """
-        if not 0 <= as_integer(hour, "hour") <= _HOURS:
-            raise InvalidInput(f"must be from 0 to {_HOURS}, got {hour}", column="hour")
-        zone = as_time_zone(timezone, "timezone")
-        filters = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
-        filters |= {"hour": hour, "timezone": zone}
-        try:
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _day_ahead(hour, minute, timezone)
+        with _unknown_time_zone(filters["timezone"]):
             return self._values_by_site("forecasts/day_ahead_values", site_uuids, filters)
-        except psycopg.errors.InvalidParameterValue as error:
-            raise InvalidInput(f"the server does not know the time zone {zone!r}", column="timezone") from error
+
+    def day_ahead_values_frame(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        hour: int,
+        minute: int = 0,
+        timezone: str | ZoneInfo | fixed_offset,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
+    ) -> pd.DataFrame:
+        """Return the values of `day_ahead_values` as a frame with the columns of `latest_frame`. Faster.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            hour: the hour on the day before, from 0 to 24.
+            minute: the minute of that hour.
+            timezone: an IANA time zone, such as "Europe/London", or a fixed offset from UTC as a `datetime.timezone`.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
+
+        Raises:
+            InvalidInput: an argument is invalid, or the server does not know the time zone.
+        """
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _day_ahead(hour, minute, timezone)
+        with _unknown_time_zone(filters["timezone"]):
+            return self._frame("forecasts/day_ahead_values", site_uuids, filters)
+
+    def day_ahead_values_sums(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        by: SumBy = "total",
+        hour: int,
+        minute: int = 0,
+        timezone: str | ZoneInfo | fixed_offset,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
+    ) -> list[ForecastValueSum]:
+        """Return the sums of `day_ahead_values` for each start, ordered by start and name.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            by: `total` sums all sites, under the name "total". `dno` and `gsp` sum the sites of each DNO or GSP; sites
+                without one are summed under the name None.
+            hour: the hour on the day before, from 0 to 24.
+            minute: the minute of that hour.
+            timezone: an IANA time zone, such as "Europe/London", or a fixed offset from UTC as a `datetime.timezone`.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
+
+        Raises:
+            InvalidInput: an argument is invalid, or the server does not know the time zone.
+        """
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _day_ahead(hour, minute, timezone)
+        with _unknown_time_zone(filters["timezone"]):
+            return self._sums("forecasts/day_ahead_values_sums", site_uuids, by, filters)
 
     def values_at_horizon(
         self,
@@ -378,7 +542,11 @@ class Forecasts:
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
         horizon_minutes: int,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
     ) -> dict[UUID, list[ForecastValue]]:
         """Return for each start the value with exactly this horizon.
 
@@ -390,18 +558,100 @@ class Forecasts:
             start_utc: the start of the window (inclusive). None means no limit.
             end_utc: the end of the window (exclusive). None means no limit.
             horizon_minutes: the horizon as the values say it: whole minutes, rounded down; can be negative.
-            model_name: use only forecasts of this model, in any version.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
 
         Returns:
             a dict with every requested site, in the order of the request, and the list of its values by start. The list
             is empty for a site without values.
+
+        Raises:
+            InvalidInput: an argument is invalid.
         """
-        filters = {
-            **window(start_utc, end_utc),
-            "horizon_minutes": as_integer(horizon_minutes, "horizon_minutes"),
-            "model_name": as_filter(model_name, "model_name"),
-        }
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | {"horizon_minutes": as_integer(horizon_minutes, "horizon_minutes")}
         return self._values_by_site("forecasts/values_at_horizon", site_uuids, filters)
+
+    def values_at_horizon_frame(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        horizon_minutes: int,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
+    ) -> pd.DataFrame:
+        """Return the values of `values_at_horizon` as a frame with the columns of `latest_frame`. Faster.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            horizon_minutes: the horizon as the values say it: whole minutes, rounded down; can be negative.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
+
+        Raises:
+            InvalidInput: an argument is invalid.
+        """
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | {"horizon_minutes": as_integer(horizon_minutes, "horizon_minutes")}
+        return self._frame("forecasts/values_at_horizon", site_uuids, filters)
+
+    def values_at_horizon_sums(
+        self,
+        site_uuids: Iterable[UUID | str] | None = None,
+        *,
+        start_utc: datetime | None = None,
+        end_utc: datetime | None = None,
+        by: SumBy = "total",
+        horizon_minutes: int,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
+    ) -> list[ForecastValueSum]:
+        """Return the sums of `values_at_horizon` for each start, ordered by start and name.
+
+        Args:
+            site_uuids: the sites. None selects all existing sites, an empty list none.
+            start_utc: the start of the window (inclusive). None means no limit.
+            end_utc: the end of the window (exclusive). None means no limit.
+            by: `total` sums all sites, under the name "total". `dno` and `gsp` sum the sites of each DNO or GSP; sites
+                without one are summed under the name None.
+            horizon_minutes: the horizon as the values say it: whole minutes, rounded down; can be negative.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
+
+        Raises:
+            InvalidInput: an argument is invalid.
+        """
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | {"horizon_minutes": as_integer(horizon_minutes, "horizon_minutes")}
+        return self._sums("forecasts/values_at_horizon_sums", site_uuids, by, filters)
 
     def error_by_horizon(
         self,
@@ -409,9 +659,17 @@ class Forecasts:
         *,
         start_utc: datetime | None = None,
         end_utc: datetime | None = None,
+        by: ErrorsBy = "total",
+        bucket_minutes: int = 1,
+        created_hour: int | None = None,
+        timezone: str | ZoneInfo | fixed_offset | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         model_name: str | None = None,
+        model_version: str | None = None,
+        of_site_model: bool = False,
     ) -> pd.DataFrame:
-        """Return the forecast errors for each horizon, over all sites together.
+        """Return the forecast errors for each horizon, over all sites together or for each site.
 
         The error of a value is forecast minus generation. The generation of a slot is the mean of the readings that
         overlap it, weighted by the length of the overlap. A slot is used only if readings cover at least half of it.
@@ -421,25 +679,49 @@ class Forecasts:
             site_uuids: the sites. None selects all existing sites, an empty list none.
             start_utc: the start of the window (inclusive). None means no limit.
             end_utc: the end of the window (exclusive). None means no limit.
-            model_name: use only forecasts of this model, in any version.
+            by: `total` for all sites together, `site` for a row for each site and horizon.
+            bucket_minutes: count horizons in steps of so many minutes. `horizon_minutes` is the start of the step: with
+                60, the horizons from 0 to 59 minutes count together as 0.
+            created_hour: use only forecasts created in this hour of the day, from 0 to 23, in local time.
+            timezone: the time zone of `created_hour`, which requires it: an IANA time zone, such as "Europe/London", or
+                a fixed offset from UTC as a `datetime.timezone`.
+            created_after: use only forecasts created at or after this time.
+            created_before: use only forecasts created before this time.
+            model_name: use only forecasts of this model.
+            model_version: use only this version of the model; an empty string is the model without a version. By
+                default any version. Requires a `model_name`.
+            of_site_model: for each site, use only forecasts of the site's own model (`Site.ml_model_uuid`), or of any
+                model if it has none. Not together with a `model_name`.
 
         Returns:
             a frame with one row per horizon, in ascending order, and the columns `horizon_minutes`, `count` (int64),
             `mean_error_kw`, `mae_kw` (mean absolute error), `rmse_kw` (root mean square error), and the same errors as
             shares of the site's capacity: `mean_error_share`, `mae_share`, `rmse_share` (all float64). The shares are
-            NaN if no site has a known capacity.
+            NaN if no site has a known capacity. With `by="site"`, the first column is `site_uuid` (object, UUID), and
+            rows are ordered by site and horizon.
+
+        Raises:
+            InvalidInput: an argument is invalid, or the server does not know the time zone.
         """
-        filters = {**window(start_utc, end_utc), "model_name": as_filter(model_name, "model_name")}
+        if by not in get_args(ErrorsBy):
+            raise InvalidInput(f"must be 'total' or 'site', got {by!r}", column="by")
+        if as_integer(bucket_minutes, "bucket_minutes") < 1:
+            raise InvalidInput(f"must be at least 1, got {bucket_minutes}", column="bucket_minutes")
+        filters = _filters(
+            start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
+        ) | _created_hour(created_hour, timezone)
+        filters |= {"by": by, "bucket_minutes": bucket_minutes}
         requested = _as_sites(site_uuids)
 
         def work(conn: QueryConnection) -> list[dict[str, Any]]:
             return conn.records("forecasts/error_by_horizon", site_uuids=_sites(conn, requested), **filters)
 
-        rows = self._session.run("bulk", work)
-        whole = {"horizon_minutes": "int64", "count": "int64"}
+        with _unknown_time_zone(filters["timezone"]):
+            rows = self._session.run("bulk", work)
+        types = _ERRORS if by == "total" else {"site_uuid": "object", **_ERRORS}
         import pandas as pd
 
-        return pd.DataFrame(rows, columns=list(_ERRORS)).astype({name: whole.get(name, "float64") for name in _ERRORS})
+        return pd.DataFrame(rows, columns=list(types)).astype(types)
 
     def delete(
         self,
@@ -516,19 +798,44 @@ class Forecasts:
         self, name: str, site_uuids: Iterable[UUID | str] | None, filters: dict[str, Any]
     ) -> dict[UUID, list[ForecastValue]]:
         requested = _as_sites(site_uuids)
-        return self._session.run("bulk", lambda conn: _by_site(conn, _sites(conn, requested), name, **filters))
+
+        def work(conn: QueryConnection) -> dict[UUID, list[ForecastValue]]:
+            sites = _sites(conn, requested)
+            return _values(conn, name, sites, filters, probabilistic=True).by_site(sites)
+
+        return self._session.run("bulk", work)
+
+    def _frame(self, name: str, site_uuids: Iterable[UUID | str] | None, filters: dict[str, Any]) -> pd.DataFrame:
+        requested = _as_sites(site_uuids)
+
+        def work(conn: QueryConnection) -> pd.DataFrame:
+            return _values(conn, name, _sites(conn, requested), filters, probabilistic=False).frame()
+
+        return self._session.run("bulk", work)
+
+    def _sums(
+        self, name: str, site_uuids: Iterable[UUID | str] | None, by: SumBy, filters: dict[str, Any]
+    ) -> list[ForecastValueSum]:
+        if by not in get_args(SumBy):
+            raise InvalidInput(f"must be 'total', 'dno' or 'gsp', got {by!r}", column="by")
+        requested = _as_sites(site_uuids)
+
+        def work(conn: QueryConnection) -> list[ForecastValueSum]:
+            return conn.rows(ForecastValueSum, name, by=by, site_uuids=_sites(conn, requested), **filters)
+
+        return self._session.run("bulk", work)
 
 
-_ERRORS = (
-    "horizon_minutes",
-    "count",
-    "mean_error_kw",
-    "mae_kw",
-    "rmse_kw",
-    "mean_error_share",
-    "mae_share",
-    "rmse_share",
-)
+_ERRORS = {
+    "horizon_minutes": "int64",
+    "count": "int64",
+    "mean_error_kw": "float64",
+    "mae_kw": "float64",
+    "rmse_kw": "float64",
+    "mean_error_share": "float64",
+    "mae_share": "float64",
+    "rmse_share": "float64",
+}
 
 
 def _as_sites(site_uuids: Iterable[UUID | str] | None) -> list[UUID] | None:
@@ -539,45 +846,72 @@ def _sites(conn: QueryConnection, requested: list[UUID] | None) -> list[UUID]:
     return all_sites(conn) if requested is None else requested
 
 
-def _latest_blocks(conn: QueryConnection, requested: list[UUID] | None, filters: dict[str, Any]) -> Iterator[Array]:
-    """Yield the latest values as they arrive, without probabilistic values."""
-    rows = conn.copy_out("forecasts/latest_values", site_uuids=_sites(conn, requested), probabilistic=False, **filters)
-    return decode_in_blocks({**LATEST, "probabilistic_values": "null"}, rows, _BLOCK_ROWS)
-
-
-def _latest_filters(
+def _filters(
     start_utc: datetime | None,
     end_utc: datetime | None,
+    created_after: datetime | None,
     created_before: datetime | None,
-    min_horizon_minutes: int | None,
     model_name: str | None,
+    model_version: str | None,
+    of_site_model: bool,  # noqa: FBT001
 ) -> dict[str, Any]:
-    horizon = "" if min_horizon_minutes is None else str(as_integer(min_horizon_minutes, "min_horizon_minutes"))
+    if model_version is not None and model_name is None:
+        raise InvalidInput("requires a model_name", column="model_version")
+    if not isinstance(of_site_model, bool):
+        raise InvalidInput(f"must be True or False, got {of_site_model!r}", column="of_site_model")
+    if of_site_model and model_name is not None:
+        raise InvalidInput("must not be given together with a model_name", column="of_site_model")
     return {
         **window(start_utc, end_utc),
+        "created_after": "-infinity" if created_after is None else as_utc(created_after, "created_after"),
         "created_before": "infinity" if created_before is None else as_utc(created_before, "created_before"),
-        "min_horizon_minutes": horizon,
         "model_name": as_filter(model_name, "model_name"),
+        "model_versions": [] if model_version is None else [as_text(model_version, "model_version")],
+        "of_site_model": of_site_model,
     }
 
 
-def _by_site(conn: QueryConnection, sites: list[UUID], name: str, **filters: Any) -> dict[UUID, list[ForecastValue]]:
-    import numpy as np
-
-    block, tails = decode_with_tails(LATEST, "probabilistic_values", conn.copy_out(name, site_uuids=sites, **filters))
-    probabilistic = [None if tail is None else _probabilistic(tail) for tail in tails]
-    values = decoded_models(ForecastValue, LATEST, block, {"probabilistic_values": probabilistic})
-    by_site: dict[UUID, list[ForecastValue]] = {site: [] for site in sites}
-    site = block["site_uuid"]
-    if values:
-        for first, past in pairwise(np.flatnonzero(np.r_[True, site[1:] != site[:-1], True]).tolist()):
-            by_site[uuid_of(site[first])] = values[first:past]
-    return by_site
+def _horizons(min_horizon_minutes: int | None, max_horizon_minutes: int | None) -> dict[str, Any]:
+    given = {"min_horizon_minutes": min_horizon_minutes, "max_horizon_minutes": max_horizon_minutes}
+    return {name: "" if value is None else str(as_integer(value, name)) for name, value in given.items()}
 
 
-def _probabilistic(jsonb: bytes) -> dict[str, float]:
-    values: dict[str, float] = json.loads(jsonb[len(_JSONB_VERSION) :], parse_int=float)
-    return values
+def _day_ahead(hour: int, minute: int, timezone: str | ZoneInfo | fixed_offset) -> dict[str, Any]:
+    if not 0 <= as_integer(hour, "hour") <= _HOURS:
+        raise InvalidInput(f"must be from 0 to {_HOURS}, got {hour}", column="hour")
+    if not 0 <= as_integer(minute, "minute") < _MINUTES:
+        raise InvalidInput(f"must be from 0 to {_MINUTES - 1}, got {minute}", column="minute")
+    if hour == _HOURS and minute:
+        raise InvalidInput(f"must be 0 if the hour is {_HOURS}, the end of the day, got {minute}", column="minute")
+    return {"hour": hour, "minute": minute, "timezone": as_time_zone(timezone, "timezone")}
+
+
+def _created_hour(created_hour: int | None, timezone: str | ZoneInfo | fixed_offset | None) -> dict[str, str]:
+    if created_hour is None and timezone is None:
+        return {"created_hour": "", "timezone": ""}
+    if created_hour is None:
+        raise InvalidInput("is the time zone of created_hour, which is not given", column="timezone")
+    if not 0 <= as_integer(created_hour, "created_hour") < _HOURS:
+        raise InvalidInput(f"must be from 0 to {_HOURS - 1}, got {created_hour}", column="created_hour")
+    if timezone is None:
+        raise InvalidInput("requires a timezone, such as 'Europe/London' or 'UTC'", column="created_hour")
+    return {"created_hour": str(int(created_hour)), "timezone": as_time_zone(timezone, "timezone")}
+
+
+@contextmanager
+def _unknown_time_zone(zone: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InvalidParameterValue as error:
+        raise InvalidInput(f"the server does not know the time zone {zone!r}", column="timezone") from error
+
+
+def _values(
+    conn: QueryConnection, name: str, sites: list[UUID], filters: dict[str, Any], *, probabilistic: bool
+) -> Values:
+    from .engine.forecast_pieces import read_values
+
+    return read_values(conn.copy_out(name, site_uuids=sites, probabilistic=probabilistic, **filters))
 
 
 def _which(forecast_uuid: UUID | str, timestamp_utc: datetime | None) -> dict[str, Any]:

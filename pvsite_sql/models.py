@@ -213,7 +213,9 @@ class Forecast(_Row):
 class ForecastValue(_Row):
     """A value of a forecast: the mean power from `start_utc` (inclusive) to `end_utc` (exclusive).
 
-    `timestamp_utc` and `created_utc` belong to the forecast. `probabilistic_values` are in kW, such as {"p10": 1.2}.
+    `timestamp_utc`, `created_utc` and the fields from `forecast_uuid` to `model_version` belong to the forecast. The
+    name and version of the model are None if the model is unknown. `probabilistic_values` are in kW, such as
+    {"p10": 1.2}.
     """
 
     start_utc: AwareDatetime
@@ -223,6 +225,9 @@ class ForecastValue(_Row):
     timestamp_utc: AwareDatetime
     created_utc: AwareDatetime
     forecast_uuid: UUID
+    forecast_version: str
+    model_name: str | None
+    model_version: str | None
     probabilistic_values: dict[str, float] | None
 
     def __hash__(self) -> int:

@@ -49,8 +49,19 @@ ANY_SITE = {
     **WHOLE,
 }
 ONE_GROUP = {**ANY_SITE, "site_group_name": "group 7", "client_site_name_contains": "roof", "order_by": "created_utc"}
-LATEST = {"created_before": "infinity", "min_horizon_minutes": "", "model_name": ""}
 TAKEN_BACK = {"created_after": "-infinity", "model_name": "", "model_versions": []}
+OF_ANY = {
+    "created_after": "-infinity",
+    "created_before": "infinity",
+    "model_name": "",
+    "model_versions": "{}",
+    "of_site_model": "false",
+}
+OF_MODEL = OF_ANY | {"model_name": "model 1", "model_versions": "{1.1}"}
+OF_SITE_MODEL = OF_ANY | {"of_site_model": "true"}
+ANY_HORIZON = {"min_horizon_minutes": "", "max_horizon_minutes": ""}
+ANY_HOUR = {"created_hour": "", "timezone": "", "bucket_minutes": "1"}
+NINE = {"hour": "9", "minute": "30", "timezone": "Europe/London"}
 NO_SITE = "00000000-0000-0000-0000-000000000000"
 
 STAGED_READINGS = """
@@ -323,8 +334,14 @@ CASES: dict[str, list[Case]] = {
     "check/drift_schema": [case(tables=["sites", "generation"])],
     "check/drift_settings": [case()],
     "forecasts/day_ahead_values": [
-        case(site_uuids=FEW, **AHEAD, hour="9", timezone="Europe/London", model_name=""),
-        case(site_uuids=FEW, **DAY, hour="9", timezone="Europe/London", model_name="model 1"),
+        case(site_uuids=FEW, **AHEAD, **NINE, **OF_ANY, probabilistic="true"),
+        case(site_uuids=FEW, **DAY, **NINE, **OF_MODEL, probabilistic="false"),
+        case(site_uuids=FEW, **DAY, **NINE, **OF_SITE_MODEL, probabilistic="false"),
+    ],
+    "forecasts/day_ahead_values_sums": [
+        case(by="total", site_uuids=FEW, **AHEAD, **NINE, **OF_ANY),
+        case(by="dno", site_uuids=FEW, **DAY, **NINE, **OF_MODEL),
+        case(by="gsp", site_uuids=FEW, **DAY, **NINE, **OF_SITE_MODEL),
     ],
     **{
         f"forecasts/{name}": [
@@ -343,8 +360,18 @@ CASES: dict[str, list[Case]] = {
     },
     "forecasts/delete_by_uuid": [case(forecast_uuid=forecast(4, "2024-12-20T00:00Z")), case(forecast_uuid=NO_SITE)],
     "forecasts/error_by_horizon": [
-        case(site_uuids=FEW, **DAY, model_name="", wider=timedelta(days=1)),
-        case(site_uuids=SOME, **TURN, model_name="model 1", wider=timedelta(days=1)),
+        case(by="total", site_uuids=FEW, **DAY, **ANY_HOUR, **OF_ANY, wider=timedelta(days=1)),
+        case(by="site", site_uuids=SOME, **TURN, **ANY_HOUR, **OF_MODEL, wider=timedelta(days=1)),
+        case(
+            by="total",
+            site_uuids=FEW,
+            **DAY,
+            created_hour="6",
+            timezone="Europe/London",
+            bucket_minutes="60",
+            **OF_SITE_MODEL,
+            wider=timedelta(days=1),
+        ),
     ],
     "forecasts/get": [case(forecast_uuid=forecast(4, "2024-12-20T00:00Z")), case(forecast_uuid=NO_SITE)],
     "forecasts/get_with_timestamp": [
@@ -357,20 +384,32 @@ CASES: dict[str, list[Case]] = {
         case(site_uuids=ALL, timestamps_utc=["2024-12-31T03:00Z"] * 1000, **NEXT_RUN),
     ],
     "forecasts/insert_replaced": FORECASTS_STAGED,
-    "forecasts/latest_per_site": [case(site_uuids=FEW), case(site_uuids=ALL)],
+    "forecasts/latest_per_site": [
+        case(site_uuids=FEW, **OF_ANY),
+        case(site_uuids=ALL, **OF_ANY),
+        case(site_uuids=SOME, **OF_MODEL),
+        case(site_uuids=SOME, **OF_SITE_MODEL),
+    ],
+    "forecasts/latest_per_site_in_window": [
+        case(site_uuids=SOME, **AHEAD, **OF_ANY),
+        case(site_uuids=FEW, **DAY, **OF_MODEL),
+        case(site_uuids=FEW, **AHEAD, **OF_SITE_MODEL),
+    ],
     "forecasts/latest_sums": [
-        case(by="total", site_uuids=SOME, **AHEAD, **LATEST),
-        case(by="dno", site_uuids=FEW, **TURN, **LATEST | {"model_name": "model 1"}),
+        case(by="total", site_uuids=SOME, **AHEAD, **ANY_HORIZON, **OF_ANY),
+        case(by="dno", site_uuids=FEW, **TURN, **ANY_HORIZON, **OF_MODEL),
+        case(by="gsp", site_uuids=FEW, **AHEAD, **ANY_HORIZON, **OF_SITE_MODEL),
     ],
     "forecasts/latest_values": [
-        case(site_uuids=FEW, **AHEAD, **LATEST, probabilistic="true"),
-        case(site_uuids=SOME, **AHEAD, **LATEST, probabilistic="false"),
+        case(site_uuids=FEW, **AHEAD, **ANY_HORIZON, **OF_ANY, probabilistic="true"),
+        case(site_uuids=SOME, **AHEAD, **ANY_HORIZON, **OF_ANY, probabilistic="false"),
+        case(site_uuids=SOME, **AHEAD, **ANY_HORIZON, **OF_SITE_MODEL, probabilistic="false"),
         case(
             site_uuids=SOME,
             **TURN,
-            created_before="2024-11-01T00:00Z",
             min_horizon_minutes="60",
-            model_name="model 1",
+            max_horizon_minutes="1440",
+            **OF_MODEL | {"created_after": "2024-10-01T00:00Z", "created_before": "2024-11-01T00:00Z"},
             probabilistic="false",
         ),
     ],
@@ -380,8 +419,14 @@ CASES: dict[str, list[Case]] = {
         case(forecast_uuid=NO_SITE, timestamp_utc="2024-12-20T00:00Z"),
     ],
     "forecasts/values_at_horizon": [
-        case(site_uuids=FEW, **YESTERDAY, horizon_minutes="60", model_name=""),
-        case(site_uuids=SOME, **TURN, horizon_minutes="1440", model_name="model 1"),
+        case(site_uuids=FEW, **YESTERDAY, horizon_minutes="60", **OF_ANY, probabilistic="true"),
+        case(site_uuids=SOME, **TURN, horizon_minutes="1440", **OF_MODEL, probabilistic="false"),
+        case(site_uuids=SOME, **TURN, horizon_minutes="1440", **OF_SITE_MODEL, probabilistic="false"),
+    ],
+    "forecasts/values_at_horizon_sums": [
+        case(by="dno", site_uuids=FEW, **YESTERDAY, horizon_minutes="60", **OF_ANY),
+        case(by="total", site_uuids=SOME, **TURN, horizon_minutes="1440", **OF_MODEL),
+        case(by="gsp", site_uuids=FEW, **YESTERDAY, horizon_minutes="60", **OF_SITE_MODEL),
     ],
     **{
         f"generation/{name}": [

@@ -51,6 +51,7 @@ def paste(dsn: str, *statements: str) -> None:
 
 
 TIME = "timestamp with time zone"
+PIECES = "integer, integer, text, text[], boolean, integer, integer, text"
 GONE = "is missing"
 OTHER = "differs from the package's definition"
 CASES = {
@@ -258,9 +259,9 @@ CASES = {
         OTHER,
     ),
     "function volatility": (
-        "ALTER FUNCTION latest_forecast_values VOLATILE",
+        "ALTER FUNCTION latest_forecast_pieces VOLATILE",
         "error",
-        f"function latest_forecast_values(uuid[], {', '.join([TIME] * 3)}, integer, text, integer, text)",
+        f"function latest_forecast_pieces(uuid[], {TIME}, {TIME}, {TIME}, {TIME}, {PIECES})",
         OTHER,
     ),
     "function search_path": (
@@ -408,7 +409,7 @@ def test_the_four_that_a_deploy_breaks_at_once_are_found_and_mended_by_what_is_p
 def test_a_function_that_is_pasted_as_it_is_printed_is_right(database):
     """Its lines are set in by four blanks then, and blank lines may be lost on the way."""
     dsn = conninfo(database)
-    database.execute("DROP FUNCTION latest_forecast_values")
+    database.execute("DROP FUNCTION latest_forecast_pieces")
     database.execute("CREATE OR REPLACE FUNCTION key_is_fixed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'")
     _, out, _ = called("check", "--dsn", dsn)
     assert "    $function$;" in out.splitlines()
@@ -419,7 +420,7 @@ def test_a_function_that_is_pasted_as_it_is_printed_is_right(database):
 def test_everything_gone_at_once_comes_back(database):
     dsn = conninfo(database)
     database.execute("DROP FUNCTION sites_exist, key_is_fixed, forecast_gaps CASCADE")
-    database.execute("DROP FUNCTION latest_forecast_values, ensure_month_partitions, missing_month_partitions")
+    database.execute("DROP FUNCTION latest_forecast_pieces, ensure_month_partitions, missing_month_partitions")
     database.execute("DROP TABLE sites, users, site_groups, clients, status, forecasts CASCADE")
     # the package finds its schema by any table; the rest is made in order
     paste(dsn, *(finding.sql for finding in found(dsn)))

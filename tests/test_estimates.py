@@ -33,10 +33,17 @@ FILL = (
     INSERT INTO sites (site_uuid, dno, gsp, capacity_kw)
     SELECT md5('site' || n)::uuid, 'dno ' || n % 5, 'gsp ' || n, 4 FROM generate_series(1, 30) AS n
     """,
+    """
+    INSERT INTO ml_models (ml_model_uuid, name)
+    SELECT md5('model' || n)::uuid, 'model ' || n FROM generate_series(1, 20) AS n
+    """,
     # in each month a forecast a day, and one an hour in the last four days: 2025-04-20
     """
-    INSERT INTO forecasts (site_uuid, timestamp_utc, created_utc, start_utc, resolution_minutes, power_kw)
-    SELECT s.site_uuid, t.made_utc, t.made_utc, t.made_utc, 15, array_fill(1::real, '{192}')
+    INSERT INTO forecasts (
+        site_uuid, timestamp_utc, ml_model_uuid, created_utc, start_utc, resolution_minutes, power_kw
+    )
+    SELECT
+        s.site_uuid, t.made_utc, md5('model7')::uuid, t.made_utc, t.made_utc, 15, array_fill(1::real, '{192}')
     FROM (
         SELECT m FROM generate_series('2022-01-01'::timestamptz, '2025-04-16', '1 day') AS m
         UNION
@@ -63,7 +70,15 @@ MORE_MONTHS = """
 """
 
 NOW, YESTERDAY, DAYS_AGO = "2025-04-20T00:00Z", "2025-04-19T00:00Z", "2025-04-17T00:00Z"
-LATEST = {"created_before": "infinity", "min_horizon_minutes": "", "model_name": ""}
+OF_ANY: dict[str, str | list[str]] = {
+    "created_after": "-infinity",
+    "created_before": "infinity",
+    "model_name": "",
+    "model_versions": "{}",
+    "of_site_model": "false",
+}
+LATEST = OF_ANY | {"min_horizon_minutes": "", "max_horizon_minutes": ""}
+NINE = {"hour": "9", "minute": "0", "timezone": "Europe/London"}
 FROM_NOW = {"start_utc": NOW, "end_utc": "infinity"}
 FROM_YESTERDAY = {"start_utc": YESTERDAY, "end_utc": "infinity"}
 DAYS = {"start_utc": DAYS_AGO, "end_utc": NOW}
@@ -87,9 +102,30 @@ HOT: dict[str, tuple[str, dict[str, str | list[str]]]] = {
     "latest sums": ("forecasts/latest_sums", {"by": "dno", "site_uuids": SITES, **FROM_NOW, **LATEST}),
     "day-ahead values": (
         "forecasts/day_ahead_values",
-        {"site_uuids": SITES, **DAYS, "hour": "9", "timezone": "Europe/London", "model_name": ""},
+        {"site_uuids": SITES, **DAYS, **NINE, **OF_ANY, "probabilistic": "true"},
     ),
-    "error by horizon": ("forecasts/error_by_horizon", {"site_uuids": SITES, **DAYS, "model_name": ""}),
+    "day-ahead sums": ("forecasts/day_ahead_values_sums", {"by": "dno", "site_uuids": SITES, **DAYS, **NINE, **OF_ANY}),
+    "latest values of the site's model": (
+        "forecasts/latest_values",
+        {"site_uuids": SITES, **FROM_NOW, **LATEST, "of_site_model": "true", "probabilistic": "true"},
+    ),
+    "latest per site": ("forecasts/latest_per_site_in_window", {"site_uuids": SITES, **FROM_YESTERDAY, **OF_ANY}),
+    "values at a horizon": (
+        "forecasts/values_at_horizon",
+        {"site_uuids": SITES, **DAYS, "horizon_minutes": "60", **OF_ANY, "probabilistic": "false"},
+    ),
+    "error by horizon": (
+        "forecasts/error_by_horizon",
+        {
+            "by": "total",
+            "site_uuids": SITES,
+            **DAYS,
+            "created_hour": "",
+            "timezone": "",
+            "bucket_minutes": "1",
+            **OF_ANY,
+        },
+    ),
     "generation sums": ("generation/sums", {"by": "dno", "site_uuids": SITES, **DAYS}),
     "generation total": ("generation/sums_total_all_sites", DAYS),
 }
@@ -107,7 +143,7 @@ def filled(databases: Databases) -> Iterator[psycopg.Connection]:
         for statement in FILL:
             connection.execute(statement)
         connection.execute("RESET session_replication_role")
-        connection.execute("VACUUM (ANALYZE) sites, forecasts, generation")
+        connection.execute("VACUUM (ANALYZE) sites, ml_models, forecasts, generation")
         yield connection
 
 

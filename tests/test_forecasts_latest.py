@@ -30,22 +30,41 @@ ORACLE = """
         f.timestamp_utc,
         f.created_utc,
         f.forecast_uuid,
+        f.forecast_version,
+        m.name,
+        m.version,
         fv.probabilistic_values
     FROM forecast_values AS fv
     JOIN forecasts AS f
       ON f.forecast_uuid = fv.forecast_uuid
+    JOIN sites AS s ON s.site_uuid = f.site_uuid
     LEFT JOIN ml_models AS m ON m.ml_model_uuid = f.ml_model_uuid
     WHERE fv.start_utc >= %(start_utc)s
       AND fv.start_utc < %(end_utc)s
+      AND f.created_utc >= %(created_after)s
       AND f.created_utc < %(created_before)s
       AND (%(min_horizon_minutes)s::integer IS NULL OR fv.horizon_minutes >= %(min_horizon_minutes)s)
+      AND (%(max_horizon_minutes)s::integer IS NULL OR fv.horizon_minutes <= %(max_horizon_minutes)s)
       AND (%(model_name)s::text IS NULL OR m.name = %(model_name)s)
+      AND (%(model_version)s::text IS NULL OR m.version = %(model_version)s)
+      AND (NOT %(of_site_model)s OR s.ml_model_uuid IS NULL OR f.ml_model_uuid = s.ml_model_uuid)
     ORDER BY
         f.site_uuid,
         fv.start_utc,
         f.timestamp_utc DESC,
         f.created_utc DESC,
         f.forecast_uuid DESC
+"""
+FUNCTION = """
+    SELECT
+        v.site_uuid, v.start_utc, v.end_utc, v.forecast_power_kw, v.horizon_minutes, v.timestamp_utc, v.created_utc,
+        v.forecast_uuid, v.forecast_version, m.name, m.version, v.probabilistic_values
+    FROM latest_forecast_values(
+        %(sites)s, %(start_utc)s, %(end_utc)s, %(created_after)s, %(created_before)s, %(min_horizon_minutes)s,
+        %(max_horizon_minutes)s, %(model_name)s, %(versions)s::text[], %(of_site_model)s, NULL, NULL, NULL
+    ) AS v
+    LEFT JOIN ml_models AS m ON m.ml_model_uuid = v.ml_model_uuid
+    ORDER BY v.site_uuid, v.start_utc
 """
 COLUMNS = ["site_uuid", *ForecastValue.model_fields]
 FRAME = [name for name in COLUMNS if name != "probabilistic_values"]
@@ -110,16 +129,26 @@ CASES = st.lists(
 )
 MINUTES = st.integers(-100, 400) | st.integers(-8, 16).map(lambda n: 15 * n) | st.just(0.4)
 TIMES = MINUTES.map(lambda n: NOON + n * MINUTE)
+CREATED = st.sampled_from([0, 30, 31, 60, 120, 121]).map(lambda n: NOON + n * MINUTE)
+HORIZONS = st.integers(-60, 120) | st.sampled_from([-30, 0, 30, 60, 2**31 - 1, -(2**31)])
 ASKED = st.fixed_dictionaries(
     {},
     optional={
         "start_utc": TIMES,
         "end_utc": TIMES,
-        "created_before": st.sampled_from([0, 30, 31, 60, 120, 121]).map(lambda n: NOON + n * MINUTE),
-        "min_horizon_minutes": st.integers(-60, 120) | st.sampled_from([-30, 0, 30, 60, 2**31 - 1, -(2**31)]),
-        "model_name": st.sampled_from(["a", "b", "c"]),
+        "created_after": CREATED,
+        "created_before": CREATED,
+        "min_horizon_minutes": HORIZONS,
+        "max_horizon_minutes": HORIZONS,
+        "of_model": st.sampled_from(
+            [
+                *({"model_name": name} for name in "abc"),
+                *({"model_name": "a", "model_version": version} for version in ("", "2", "3")),
+                {"of_site_model": True},
+            ]
+        ),
     },
-)
+).map(lambda asked: {name: value for name, value in asked.items() if name != "of_model"} | asked.get("of_model", {}))
 
 
 class World:
@@ -131,6 +160,8 @@ class World:
         self.oracle.autocommit = True
         self.oracle.execute("SET timezone = 'UTC'")
         self.sites = [repo.sites.create(dno=dno, gsp="gsp").site_uuid for dno in (None, "dno")]
+        model = repo.ml_models.get_or_create("a", version="2")  # the second site may use any
+        self.oracle.execute("UPDATE sites SET ml_model_uuid = %s WHERE dno IS NULL", [model.ml_model_uuid])
 
     def hold(self, cases: Sequence[Case]) -> None:
         """These forecasts and no others."""
@@ -139,11 +170,19 @@ class World:
         assert self.repo.forecasts.insert(together(*frames)) == InsertResult(inserted=len(cases))
 
     def expected(self, **asked: Any) -> dict[Key, tuple[Any, ...]]:
-        anything = {"start_utc": "-infinity", "end_utc": "infinity", "created_before": "infinity"}
-        rows = self.oracle.execute(
-            ORACLE, {**anything, "min_horizon_minutes": None, "model_name": None, **asked}
-        ).fetchall()
+        anything = {"start_utc": "-infinity", "end_utc": "infinity"}
+        anything |= {"created_after": "-infinity", "created_before": "infinity"}
+        unfiltered = dict.fromkeys(["min_horizon_minutes", "max_horizon_minutes", "model_name", "model_version"])
+        rows = self.oracle.execute(ORACLE, {**anything, **unfiltered, "of_site_model": False, **asked}).fetchall()
         return {row[:2]: row for row in rows}
+
+    def by_the_function(self, **asked: Any) -> list[tuple[Any, ...]]:
+        """What SQL's own way to lay out the pieces gives, for those who ask the database without the library."""
+        asked = asked | {"versions": [asked["model_version"]] if "model_version" in asked else []}
+        parameters = dict.fromkeys(["min_horizon_minutes", "max_horizon_minutes", "model_name"])
+        parameters |= {"start_utc": "-infinity", "end_utc": "infinity", "of_site_model": False}
+        parameters |= {"created_after": "-infinity", "created_before": "infinity", "sites": self.sites}
+        return self.oracle.execute(FUNCTION, {**parameters, **asked}).fetchall()
 
 
 @pytest.fixture
@@ -156,7 +195,11 @@ def row_of(site: UUID, value: ForecastValue) -> tuple[Any, ...]:
 
 
 def rows_of(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
-    columns = [frame[name].dt.to_pydatetime() if name.endswith("_utc") else frame[name] for name in FRAME]
+    frame = frame.astype({name: object for name, dtype in frame.dtypes.items() if dtype == "category"})
+    frame = frame.where(frame.notna(), None)
+    columns = [
+        pd.to_datetime(frame[name]).dt.to_pydatetime() if name.endswith("_utc") else frame[name] for name in FRAME
+    ]
     return list(zip(*columns, strict=True))
 
 
@@ -184,6 +227,7 @@ def test_latest_values_and_frame_are_what_the_users_query_gives(world, cases, as
     frame = world.repo.forecasts.latest_frame(sites, **asked)
     place = COLUMNS.index("probabilistic_values")
     assert rows_of(frame) == [row[:place] + row[place + 1 :] for row in expected.values()]
+    assert world.by_the_function(**asked) == list(expected.values())
 
 
 @oracle(350 if THOROUGH else 45)
@@ -333,6 +377,7 @@ def test_the_latest_frame_has_the_same_columns_and_types_with_and_without_rows(r
         "forecast_uuid": "object",
         "forecast_power_kw": "float32",
         "horizon_minutes": "int32",
+        **dict.fromkeys(["forecast_version", "model_name", "model_version"], "category"),
     }
     for frame, rows in ((repo.forecasts.latest_frame(), 3), (repo.forecasts.latest_frame([]), 0)):
         assert len(frame) == rows

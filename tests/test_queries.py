@@ -252,8 +252,9 @@ SPECIAL = {
     "active": "true",
     "asset_type": "pv",
     "milliseconds": "60000",
-    "min_horizon_minutes": "60",
     "limit": "10",
+    **dict.fromkeys(("min_horizon_minutes", "max_horizon_minutes"), "60"),
+    "created_hour": "9",
     "timezone": "Europe/London",
     **dict.fromkeys(("statement_timeout_ms", "lock_timeout_ms", "idle_timeout_ms"), "60000"),  # psql needs more than 1
 }

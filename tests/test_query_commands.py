@@ -28,7 +28,7 @@ VALUES_OF = {
     "engine/ensure_partitions": {"parent": "generation"},
     **{name: {"partition": "public.generation"} for name in ("check/layout", "tidy/statements", "tidy/users")},
 }
-VALUES_OF["forecasts/day_ahead_values"] = {"timezone": "UTC"}
+VALUES_OF |= {f"forecasts/day_ahead_values{of}": {"timezone": "UTC"} for of in ("", "_sums")}
 # the server ends a session or a statement that takes longer
 TIMEOUTS = dict.fromkeys(("statement_timeout_ms", "lock_timeout_ms", "idle_timeout_ms", "milliseconds"), "60000")
 

@@ -191,9 +191,24 @@ READS: dict[str, Method] = {
     "forecasts.latest_frame": lambda r, g: r.forecasts.latest_frame([g.site]).to_csv(),
     "forecasts.latest_arrow": lambda r, g: r.forecasts.latest_arrow([g.site]).to_pydict(),
     "forecasts.latest_sums": lambda r, g: r.forecasts.latest_sums([g.site], start_utc=NOON, by="gsp"),
-    "forecasts.latest_per_site": lambda r, g: r.forecasts.latest_per_site([g.site]),
+    "forecasts.latest_per_site": lambda r, g: (
+        r.forecasts.latest_per_site([g.site]),
+        r.forecasts.latest_per_site([g.site], start_utc=NOON, of_site_model=True),
+    ),
     "forecasts.day_ahead_values": lambda r, g: r.forecasts.day_ahead_values([g.site], hour=9, timezone="UTC"),
+    "forecasts.day_ahead_values_frame": lambda r, g: r.forecasts.day_ahead_values_frame(
+        [g.site], hour=9, timezone="UTC"
+    ).to_csv(),
+    "forecasts.day_ahead_values_sums": lambda r, g: r.forecasts.day_ahead_values_sums(
+        [g.site], hour=9, timezone="UTC", of_site_model=True
+    ),
     "forecasts.values_at_horizon": lambda r, g: r.forecasts.values_at_horizon([g.site], horizon_minutes=30),
+    "forecasts.values_at_horizon_frame": lambda r, g: r.forecasts.values_at_horizon_frame(
+        [g.site], horizon_minutes=30
+    ).to_csv(),
+    "forecasts.values_at_horizon_sums": lambda r, g: r.forecasts.values_at_horizon_sums(
+        [g.site], horizon_minutes=30, of_site_model=True
+    ),
     "forecasts.error_by_horizon": lambda r, g: r.forecasts.error_by_horizon([g.site]).to_csv(),
     "ml_models.list": lambda r, g: (r.ml_models.list(), r.ml_models.list(site_uuid=g.site)),
     "ml_models.newest": lambda r, g: r.ml_models.newest(g.client),

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import pickle
 import struct
+from copy import copy
 from datetime import UTC, datetime
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import psycopg
 import pytest
 from conftest import reading_frame
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pvsite_sql import ForecastValue, InvalidInput, Repository, Site
-from pvsite_sql.engine.binary_copy import Type, decode_with_tails
+from pvsite_sql.engine.arrays import uuid_objects
+from pvsite_sql.engine.binary_copy import Type, decode_ragged, read_real_array, read_real_arrays, read_text_array
 from pvsite_sql.engine.rows import decoded_models
 
 TYPES: dict[str, Type] = {"id": "bigint", "power_kw": "real"}
 QUERY = """
     COPY (
-        SELECT n::bigint, (n / 3::real)::real, CASE WHEN n % {every} = 0 THEN repeat('x', n % 50) END
+        SELECT
+            n::bigint, (n / 3::real)::real, CASE WHEN n % {every} = 0 THEN repeat('x', n % 50) END,
+            CASE WHEN n % 3 > 0 THEN n::text ELSE '' END
         FROM generate_series(1, {rows}) AS n
     ) TO STDOUT (FORMAT binary)
 """
@@ -38,6 +43,9 @@ def _forecast_values(powers: np.ndarray) -> list[ForecastValue]:
         "timestamp_utc": "2024-06-01T00:00Z",
         "created_utc": "2024-06-01T00:00Z",
         "forecast_uuid": "00000000-0000-0000-0000-000000000000",
+        "forecast_version": "",
+        "model_name": None,
+        "model_version": None,
         "probabilistic_values": None,
     }
     more = {name: [value] * len(powers) for name, value in others.items()}
@@ -63,24 +71,107 @@ def test_reals_are_read_as_the_server_writes_them(postgresql: psycopg.Connection
 
 @pytest.mark.parametrize("every", [1, 7, 1000])
 @pytest.mark.parametrize("rows", [0, 1, 100])
-def test_last_field_may_have_any_width(postgresql: psycopg.Connection, rows: int, every: int) -> None:
-    with postgresql.cursor().copy(QUERY.format(rows=rows, every=every)) as copy:
-        block, tails = decode_with_tails(TYPES, "note", copy)
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_last_fields_may_have_any_width(postgresql: psycopg.Connection, rows: int, every: int, number: int) -> None:
+    with postgresql.cursor().copy(QUERY.format(rows=rows, every=every)) as rows_sent:
+        block, repeated, others = decode_ragged(TYPES, number, 2 - number, rows_sent)
+    ragged = [(*left, *right) for left, right in zip(repeated, others, strict=True)]
     assert block["id"].tolist() == list(range(1, rows + 1))
     assert block["power_kw"].tolist() == [float(np.float32(n / 3)) for n in range(1, rows + 1)]
-    assert tails == [b"x" * (n % 50) if n % every == 0 else None for n in range(1, rows + 1)]
+    assert ragged == [
+        (b"x" * (n % 50) if n % every == 0 else None, str(n).encode() if n % 3 else b"") for n in range(1, rows + 1)
+    ]
 
 
-def test_damaged_stream_with_a_tail_is_refused_wherever_it_is_cut(postgresql: psycopg.Connection) -> None:
-    with postgresql.cursor().copy(QUERY.format(rows=3, every=1)) as copy:
-        whole = b"".join(copy)
+def test_damaged_stream_of_ragged_rows_is_refused_wherever_it_is_cut(postgresql: psycopg.Connection) -> None:
+    with postgresql.cursor().copy(QUERY.format(rows=3, every=1)) as rows_sent:
+        whole = b"".join(rows_sent)
     for length in range(len(whole)):
         with pytest.raises(InvalidInput):
-            decode_with_tails(TYPES, "note", [whole[:length]])
+            decode_ragged(TYPES, 1, 1, [whole[:length]])
     for length in (-2, 2**31 - 1):
         at = whole.index(b"x") - 4
         with pytest.raises(InvalidInput):
-            decode_with_tails(TYPES, "note", [whole[:at] + struct.pack("!i", length) + whole[at + 4 :]])
+            decode_ragged(TYPES, 1, 1, [whole[:at] + struct.pack("!i", length) + whole[at + 4 :]])
+    for widths in (1, 3):
+        with pytest.raises(InvalidInput):
+            decode_ragged(TYPES, 0, widths, [whole])
+
+
+ARRAYS = st.lists(
+    st.none()
+    | st.floats(width=32, allow_nan=False, allow_infinity=False)
+    | st.sampled_from([0.0, -0.0, 5.6e-45, 1e-45]),
+    min_size=1,
+    max_size=9,
+)
+
+
+def sent(postgresql: psycopg.Connection, *columns: str, **values: object) -> list[tuple[bytes | None, ...]]:
+    """What the server sends for the columns of one row."""
+    asked = psycopg.ClientCursor(postgresql).mogrify(
+        f"COPY (SELECT {', '.join(columns)}) TO STDOUT (FORMAT binary)", values
+    )
+    with postgresql.cursor().copy(asked.encode()) as rows_sent:
+        return decode_ragged({}, 0, len(columns), rows_sent)[2]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(arrays=st.lists(ARRAYS, min_size=1, max_size=4))
+def test_arrays_of_reals_are_read_as_the_server_sends_them(
+    postgresql: psycopg.Connection, arrays: list[list[float | None]]
+) -> None:
+    encoded = [sent(postgresql, "%(array)s::real[]", array=array)[0][0] or b"" for array in arrays]
+    expected = [[np.nan if power is None else np.float32(power) for power in array] for array in arrays]
+    lengths, values = read_real_arrays(encoded)
+    assert lengths.tolist() == [len(array) for array in arrays]
+    np.testing.assert_array_equal(values, np.concatenate(expected))
+    for array, each in zip(expected, encoded, strict=True):
+        np.testing.assert_array_equal(read_real_array(each), array)
+
+
+def test_arrays_of_levels_are_read_as_the_server_sends_them(postgresql: psycopg.Connection) -> None:
+    lines = [[1.5, None, 2.5], [None, None, -1.0]]
+    ((names, kw),) = sent(postgresql, "%(names)s::text[]", "%(kw)s::real[]", names=["p10", "\u00e9", ""], kw=lines)
+    assert read_text_array(names or b"") == ["p10", "\u00e9", ""]
+    np.testing.assert_array_equal(read_real_array(kw or b""), [[1.5, np.nan, 2.5], [np.nan, np.nan, -1.0]])
+
+
+def test_other_or_damaged_arrays_are_refused(postgresql: psycopg.Connection) -> None:
+    types = ("real[]", "text[]", "integer[]", "double precision[]")
+    ((reals, texts, integers, doubles),) = sent(postgresql, *(f"'{{{{1,2,NULL}}}}'::{kind}" for kind in types))
+    for read, wrong in (
+        (read_real_array, [texts, integers, doubles]),
+        (lambda array: read_real_arrays([array]), [texts, integers, doubles, reals]),  # not one-dimensional
+        (read_text_array, [reals, texts, integers]),  # with NULL
+    ):
+        for each in wrong:
+            with pytest.raises(InvalidInput):
+                read(each)
+    ((good, level),) = sent(postgresql, "'{1,2}'::real[]", "'{p10,p90}'::text[]")
+    for read, whole in (
+        (read_real_array, good),
+        (lambda array: read_real_arrays([array]), good),
+        (read_text_array, level),
+    ):
+        for length in range(len(whole or b"")):
+            with pytest.raises(InvalidInput):
+                read((whole or b"")[:length])
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16)))
+def test_uuids_are_those_that_uuid_makes(encoded: list[bytes]) -> None:
+    made, expected = uuid_objects(np.array(encoded, "S16")).tolist(), [UUID(bytes=each) for each in encoded]
+    assert made == expected
+    assert {type(uuid) for uuid in made} <= {UUID}
+    for uuid, other in zip(made, expected, strict=True):
+        assert (str(uuid), repr(uuid), hash(uuid), uuid.is_safe) == (
+            str(other),
+            repr(other),
+            hash(other),
+            other.is_safe,
+        )
+        assert pickle.loads(pickle.dumps(uuid)) == copy(uuid) == other
 
 
 def test_models_are_those_that_validation_makes(repo: Repository, site: Site) -> None:

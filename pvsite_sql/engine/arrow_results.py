@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,9 +13,10 @@ from .binary_copy import Type
 from .timestamps import datetime64_of
 
 if TYPE_CHECKING:
+    from .forecast_pieces import Values
     from .session import Stream
 
-__all__ = ["reader_of", "table_of"]
+__all__ = ["reader_of", "table_of_values"]
 
 _TYPES: Mapping[Type, pa.DataType] = {
     "uuid": pa.string(),
@@ -27,10 +28,24 @@ _TYPES: Mapping[Type, pa.DataType] = {
 }
 
 
-def table_of(types: Mapping[str, Type], blocks: Iterable[Array]) -> pa.Table:
-    """Return the blocks of a decoded binary COPY as a table, without columns of type `null`."""
-    schema = _schema(types)
-    return pa.Table.from_batches([_batch(schema, types, block) for block in blocks], schema)
+def table_of_values(values: Values) -> pa.Table:
+    """Return values of forecasts as a table, without the probabilistic ones."""
+    pieces, piece = values.pieces, pa.array(values.piece)
+    columns = {
+        "site_uuid": _array("uuid", pieces["site_uuid"]).take(piece),
+        "start_utc": _array("timestamptz", values.start_us),
+        "end_utc": _array("timestamptz", values.end_us),
+        "forecast_power_kw": _array("real", values.power_kw),
+        "horizon_minutes": _array("integer", values.horizon_minutes),
+        "timestamp_utc": _array("timestamptz", pieces["timestamp_utc"]).take(piece),
+        "created_utc": _array("timestamptz", pieces["created_utc"]).take(piece),
+        "forecast_uuid": _array("uuid", pieces["forecast_uuid"]).take(piece),
+    }
+    for name, (texts, codes) in values.sources_by_name().items():
+        missing = codes < 0
+        indices = pa.array(codes, pa.int32(), mask=missing)
+        columns[name] = pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+    return pa.table(columns)
 
 
 def reader_of(types: Mapping[str, Type], blocks: Callable[[], Stream[Array]]) -> pa.RecordBatchReader:

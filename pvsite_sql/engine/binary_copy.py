@@ -21,14 +21,19 @@ __all__ = [
     "Type",
     "decode",
     "decode_in_blocks",
-    "decode_with_tails",
+    "decode_ragged",
     "encode",
     "encode_rows",
+    "read_real_array",
+    "read_real_arrays",
+    "read_text_array",
     "real_array",
     "text_array",
 ]
 
 Type = Literal["uuid", "timestamptz", "double precision", "real", "integer", "bigint", "null"]
+
+_Fields = tuple[bytes | None, ...]
 
 _WIRE: Mapping[Type, str] = {
     "uuid": "S16",
@@ -43,9 +48,15 @@ _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _HEADER = _SIGNATURE + struct.pack("!ii", 0, 0)
 _TRAILER = struct.pack("!h", -1)
 _CHUNK_ROWS = 16_384
+_LENGTH = struct.Struct("!i")
 _NULL = struct.pack("!i", -1)
 _REAL_OID, _TEXT_OID = 700, 25
 _REAL_ELEMENT = [("length", ">i4"), ("value", ">f4")]
+_REAL_WIDTH = 4
+_SHAPE_AT = struct.calcsize("!iiI")
+_ARRAY_HEAD = [("dimensions", ">i4"), ("has_null", ">i4"), ("oid", ">u4"), ("size", ">i4"), ("first", ">i4")]
+_HEAD_WIDTH = struct.calcsize("!iiIii")
+_NULL_WORD = 0xFFFFFFFF  # as a real it would be NaN, which is no value of a forecast
 
 
 def encode(types: Mapping[str, Type], columns: Mapping[str, npt.NDArray[Any]]) -> Iterator[bytes]:
@@ -123,11 +134,19 @@ def decode(types: Mapping[str, Type], chunks: Iterable[bytes | bytearray | memor
     rows, rest = divmod(len(data) - start - len(_TRAILER), record.itemsize)
     if rows < 0 or rest or not data.endswith(_TRAILER):
         raise InvalidInput("the binary COPY stream is truncated, or its rows have other types")
-    block = np.frombuffer(data, record, count=rows, offset=start)
-    if not (block[" fields"] == len(types)).all():
-        raise InvalidInput(f"the rows of the binary COPY stream do not have {len(types)} fields")
+    return _checked(np.frombuffer(data, record, count=rows, offset=start), types, len(types))
+
+
+def _checked(block: npt.NDArray[Any], types: Mapping[str, Type], fields: int) -> npt.NDArray[Any]:
+    """Return the block.
+
+    Raises:
+        InvalidInput: its rows do not have so many fields, or a field is NULL or of another width.
+    """
+    if not (block[" fields"] == fields).all():
+        raise InvalidInput(f"the rows of the binary COPY stream do not have {fields} fields")
     for name in types:
-        if not (block[f" {name}"] == (-1 if types[name] == "null" else record[name].itemsize)).all():
+        if not (block[f" {name}"] == (-1 if types[name] == "null" else block.dtype[name].itemsize)).all():
             raise InvalidInput("NULL or of another type in the binary COPY stream", column=name)
     return block
 
@@ -151,40 +170,139 @@ def decode_in_blocks(
         yield last
 
 
-def decode_with_tails(
-    types: Mapping[str, Type], tail: str, chunks: Iterable[bytes | bytearray | memoryview]
-) -> tuple[npt.NDArray[Any], list[bytes | None]]:
-    """Return the rows of a binary COPY stream whose last field, `tail`, can have any width.
+def decode_ragged(
+    types: Mapping[str, Type], repeated: int, others: int, chunks: Iterable[bytes | bytearray | memoryview]
+) -> tuple[npt.NDArray[Any], list[_Fields], list[_Fields]]:
+    """Return the rows of a binary COPY stream whose last fields can have any width.
+
+    Args:
+        types: the fields of fixed width, which come first.
+        repeated: the number of fields after them, which are mostly the same from row to row.
+        others: the number of fields after those.
+        chunks: the stream.
 
     Returns:
-        a structured array with a field for each of `types` and `tail` (always NULL), and the encoded values of `tail`.
+        a structured array with a field for each of `types`, and for each row the encoded values of the repeated and of
+        the other fields. Rows with the same repeated fields as the row before share one tuple.
 
     Raises:
         InvalidInput: see `decode`.
     """
     import numpy as np
 
-    data = _joined(chunks)
-    offset = _body(data)
-    all_types: dict[str, Type] = {**types, tail: "null"}
-    record = _record(all_types)
-    width = record.itemsize
-    rows, rest = divmod(len(data) - offset - len(_TRAILER), width)
-    lengths = np.frombuffer(data, record, count=max(rows, 0), offset=offset)[f" {tail}"]
-    if not rest and (lengths == -1).all():
-        return decode(all_types, [data]), [None] * rows
-    fixed, tails = bytearray(data[:offset]), []
-    end = len(data) - len(_TRAILER)
-    while offset + width <= end:
-        (length,) = struct.unpack_from("!i", data, offset + width - len(_NULL))
-        fixed += data[offset : offset + width - len(_NULL)] + _NULL
-        offset += width
-        tails.append(bytes(data[offset : offset + length]) if length >= 0 else None)
-        offset += max(length, 0)
-    if offset != end:
+    data = bytes(_joined(chunks))
+    offset, end = _body(data), len(data) - len(_TRAILER)
+    record = _record(types)
+    width, nothing = record.itemsize, (None,) * others
+    no_others = _NULL * (others - 1)
+    fixed: list[bytes] = []
+    shared: list[_Fields] = []
+    ragged: list[_Fields] = []
+    last: _Fields = ()
+    key = b"no fields yet"
+    try:
+        while offset < end:
+            at = offset + width
+            fixed.append(data[offset:at])
+            if not data.startswith(key, at):
+                last, past = _fields(data, at, repeated)
+                key = data[at:past]
+            at += len(key)
+            shared.append(last)
+            first = at + _LENGTH.size + max(_LENGTH.unpack_from(data, at)[0], 0) if others else at
+            if others and data.startswith(no_others, first) and not data.startswith(_NULL, at):
+                ragged.append((data[at + _LENGTH.size : first], *nothing[1:]))
+                offset = first + len(no_others)
+            else:
+                row, offset = _fields(data, at, others)
+                ragged.append(row)
+    except struct.error:
+        offset = -1
+    if offset != end or not data.endswith(_TRAILER):
         raise InvalidInput("the binary COPY stream is truncated, or its rows have other types")
-    fixed += data[end:]
-    return decode(all_types, [fixed]), tails
+    block = np.frombuffer(b"".join(fixed), record)
+    return _checked(block, types, len(types) + repeated + others), shared, ragged
+
+
+def _fields(data: bytes, at: int, number: int) -> tuple[_Fields, int]:
+    """Return so many encoded fields, and where the next one begins."""
+    fields: list[bytes | None] = []
+    for _ in range(number):
+        (length,) = _LENGTH.unpack_from(data, at)
+        at += _LENGTH.size
+        fields.append(data[at : at + length] if length >= 0 else None)
+        at += max(length, 0)
+    return tuple(fields), at
+
+
+def read_text_array(encoded: bytes) -> list[str]:
+    """Decode a one-dimensional `text[]` without NULLs.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    texts, at = [], _HEAD_WIDTH
+    try:
+        dimensions, has_null, oid, size, _ = struct.unpack_from("!iiIii", encoded)
+        for _ in range(size):
+            (length,) = _LENGTH.unpack_from(encoded, at)
+            at += _LENGTH.size + length
+            texts.append(encoded[at - length : at].decode())
+    except (struct.error, UnicodeDecodeError):
+        at = -1
+    if at != len(encoded) or (dimensions, has_null, oid) != (1, 0, _TEXT_OID):
+        raise InvalidInput("not a text[] in the binary COPY stream")
+    return texts
+
+
+def read_real_array(encoded: bytes) -> npt.NDArray[np.float32]:
+    """Decode a `real[]` of any dimensions. NULL becomes NaN.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    import numpy as np
+
+    try:
+        dimensions, _, oid = struct.unpack_from("!iiI", encoded)
+        shape = struct.unpack_from("!" + "i4x" * dimensions, encoded, _SHAPE_AT)
+        words = np.frombuffer(encoded, ">u4", offset=_SHAPE_AT + dimensions * 2 * _REAL_WIDTH)
+        # an element that is NULL is one word, any other two: its length and its value
+        is_null = words == _NULL_WORD
+        others = words[~is_null].reshape(-1, 2)
+        before = np.flatnonzero(is_null)
+        nulls = np.arange(len(before))
+        filled = np.ones(len(others) + len(before), bool)
+        filled[nulls + (before - nulls) // 2] = False
+        values = np.full(len(filled), np.nan, np.float32)
+        values[filled] = np.ascontiguousarray(others[:, 1]).view(">f4")
+        if oid == _REAL_OID and (others[:, 0] == _REAL_WIDTH).all():
+            return values.reshape(shape)
+    except (struct.error, ValueError, IndexError):
+        pass
+    raise InvalidInput("not a real[] in the binary COPY stream")
+
+
+def read_real_arrays(encoded: Sequence[bytes]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Decode one-dimensional `real[]` together: their lengths, and their elements one after the other, NaN for NULL.
+
+    Raises:
+        InvalidInput: they are something else.
+    """
+    import numpy as np
+
+    try:
+        heads = np.frombuffer(b"".join([array[:_HEAD_WIDTH].ljust(_HEAD_WIDTH) for array in encoded]), _ARRAY_HEAD)
+        lengths = heads["size"].astype(np.intp)
+        if ((heads["dimensions"] == 1) & (heads["oid"] == _REAL_OID)).all():
+            if heads["has_null"].any():
+                return lengths, np.concatenate([read_real_array(array) for array in encoded])
+            elements = np.frombuffer(b"".join([array[_HEAD_WIDTH:] for array in encoded]), _REAL_ELEMENT)
+            if len(elements) == lengths.sum() and (elements["length"] == _REAL_WIDTH).all():
+                return lengths, elements["value"].astype("=f4")
+    except ValueError:
+        pass
+    raise InvalidInput("not a one-dimensional real[] in the binary COPY stream")
 
 
 def _joined(chunks: Iterable[bytes | bytearray | memoryview]) -> bytearray:
@@ -194,7 +312,7 @@ def _joined(chunks: Iterable[bytes | bytearray | memoryview]) -> bytearray:
     return data
 
 
-def _body(data: bytearray) -> int:
+def _body(data: bytes | bytearray) -> int:
     """Return the position of the first row."""
     start = len(_HEADER)
     if len(data) < start or not data.startswith(_SIGNATURE):

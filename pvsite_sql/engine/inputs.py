@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -177,19 +177,31 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def as_time_zone(value: str | ZoneInfo, name: str) -> str:
-    """The name of a time zone in the IANA database.
+def as_time_zone(value: str | ZoneInfo | timezone, name: str) -> str:
+    """Return a time zone as PostgreSQL reads it: a name in the IANA database, or the POSIX form of a fixed offset.
 
     PostgreSQL knows more: abbreviations (its IST is Israel's) and POSIX zones, whose sign is inverted ("UTC+5" is five
     hours behind UTC), so names that `zoneinfo` does not know are not sent.
 
     Raises:
-        InvalidInput: zoneinfo does not know it.
+        InvalidInput: zoneinfo does not know it, or its offset is not a whole number of seconds.
     """
+    if isinstance(value, timezone):
+        return _posix_zone(value, name)
     zone = value.key if isinstance(value, ZoneInfo) else value
     if not isinstance(zone, str) or zone not in _time_zones():
-        raise InvalidInput(f"must be an IANA time zone such as 'Europe/London', got {zone!r}", column=name)
+        raise InvalidInput(
+            f"must be an IANA time zone such as 'Europe/London', or a datetime.timezone, got {zone!r}", column=name
+        )
     return zone
+
+
+def _posix_zone(zone: timezone, name: str) -> str:
+    offset = zone.utcoffset(None)
+    if offset % timedelta(seconds=1):
+        raise InvalidInput(f"must have an offset of whole seconds, got {zone}", column=name)
+    sign, inverted = "+-" if offset >= timedelta() else "-+"  # POSIX counts the hours behind UTC
+    return f"<{sign}{abs(offset)}>{inverted}{abs(offset)}"
 
 
 def as_utc(value: datetime, name: str) -> datetime:

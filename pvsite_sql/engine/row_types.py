@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .binary_copy import Type
 
-__all__ = ["GENERATION", "LATEST", "READINGS"]
+__all__ = ["GENERATION", "PIECES", "READINGS"]
 
 READINGS: dict[str, Type] = {
     "site_uuid": "uuid",
@@ -13,11 +13,10 @@ READINGS: dict[str, Type] = {
     "generation_power_kw": "double precision",
 }
 GENERATION: dict[str, Type] = {**READINGS, "created_utc": "timestamptz"}
-LATEST: dict[str, Type] = {
+PIECES: dict[str, Type] = {
     "site_uuid": "uuid",
     "start_utc": "timestamptz",
-    "end_utc": "timestamptz",
-    "forecast_power_kw": "real",
+    "resolution_minutes": "integer",
     "horizon_minutes": "integer",
     "timestamp_utc": "timestamptz",
     "created_utc": "timestamptz",

@@ -6,6 +6,7 @@ import gc
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from itertools import repeat
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from .binary_copy import Type
 from .reals import short_reals
 from .timestamps import datetime_of
 
-__all__ = ["collector_paused", "decoded_models", "models"]
+__all__ = ["collector_paused", "decoded_models", "models", "models_of", "times_of"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -60,11 +61,16 @@ def decoded_models(
     fields = tuple(model.model_fields)
     with collector_paused():
         columns = [extra[field] if field in extra else _objects(types[field], block[field]) for field in fields]
-        made = list(map(model.__new__, repeat(model, len(block))))
-        state: dict[str, Iterable[Any]] = {name: repeat(value) for name, value in _state(model).items()}
-        state["__dict__"] = map(dict, map(zip, repeat(fields), zip(*columns, strict=True)))
-        for name, values in state.items():
-            deque(map(object.__setattr__, made, repeat(name), values), maxlen=0)  # a loop in C
+        return models_of(model, list(map(dict, map(zip, repeat(fields), zip(*columns, strict=True)))))
+
+
+def models_of(model: type[Model], fields: Sequence[dict[str, Any]]) -> list[Model]:
+    """Return a model for each dict of all of its fields, without validation. The models keep the dicts."""
+    made = list(map(model.__new__, repeat(model, len(fields))))
+    state: dict[str, Iterable[Any]] = {name: repeat(value) for name, value in _state(model).items()}
+    state["__dict__"] = fields
+    for name, values in state.items():
+        deque(map(object.__setattr__, made, repeat(name), values), maxlen=0)  # a loop in C
     return made
 
 
@@ -79,15 +85,21 @@ def _list_of(model: type[Model]) -> TypeAdapter[list[Model]]:
     return TypeAdapter(list[model])  # type: ignore[valid-type]
 
 
+def times_of(since_2000_us: Array) -> list[datetime]:
+    """Return the aware times in UTC. Equal ones share one object."""
+    import numpy as np
+    import pandas as pd
+
+    codes, uniques = pd.factorize(since_2000_us.astype("=i8"))
+    times: list[datetime] = np.array([datetime_of(us) for us in uniques.tolist()], object)[codes].tolist()
+    return times
+
+
 def _objects(type_: Type, values: Array) -> list[Any]:
     if type_ == "uuid":
         objects: list[Any] = uuid_objects(values).tolist()
     elif type_ == "timestamptz":
-        import numpy as np
-        import pandas as pd
-
-        codes, uniques = pd.factorize(values.astype("=i8"))
-        objects = np.array([datetime_of(us) for us in uniques.tolist()], object)[codes].tolist()
+        objects = times_of(values)
     elif type_ == "real":
         objects = short_reals(values.astype("=f4")).tolist()
     else:

@@ -1,7 +1,7 @@
--- Return the forecast errors of the given sites in a time window, for each horizon. The error is forecast minus
--- generation. The result has the number of values, the mean error, the mean absolute error (mae) and the root mean
--- square error (rmse), in kW and as shares of the site's capacity. Sites without a known capacity above zero do not
--- count for the shares.
+-- Return the forecast errors of the given sites in a time window, for each horizon: of all sites together, or of each
+-- site. The error is forecast minus generation. The result has the number of values, the mean error, the mean absolute
+-- error (mae) and the root mean square error (rmse), in kW and as shares of the site's capacity. Sites without a known
+-- capacity above zero do not count for the shares.
 --
 -- The generation of a slot is the mean of the readings that overlap it, weighted by the length of the overlap. A slot
 -- is used only if readings cover at least half of it. Readings that start more than a day before the window are not
@@ -11,11 +11,20 @@
 -- a slice of it is laid beside each forecast. So it needs memory for one grid, and sorts nothing.
 --
 -- Parameters:
---   site_uuids  uuid[]       the sites
---   start_utc   timestamptz  start of the window, inclusive; -infinity for no limit
---   end_utc     timestamptz  end of the window, exclusive; infinity for no limit
---   model_name  text         use only forecasts of this model, in any version; empty for all
+--   by              text         total for all sites together, site for each site
+--   site_uuids      uuid[]       the sites
+--   start_utc       timestamptz  start of the window, inclusive; -infinity for no limit
+--   end_utc         timestamptz  end of the window, exclusive; infinity for no limit
+--   created_after   timestamptz  use only forecasts created at or after this time; -infinity for all
+--   created_before  timestamptz  use only forecasts created before this time; infinity for all
+--   created_hour    text         use only forecasts created in this hour of the day, in local time; empty for all
+--   timezone        text         of created_hour: an IANA time zone, such as Europe/London, or a POSIX one; or empty
+--   bucket_minutes  integer      the width of the steps that horizons are counted in; 1 for each minute
+--   model_name      text         use only forecasts of this model; empty for all
+--   model_versions  text[]       use only these versions of the model; empty for all
+--   of_site_model   boolean      whether to use only forecasts of the model in sites.ml_model_uuid, where a site has one
 -- Result: row
+--   site_uuid         uuid
 --   horizon_minutes   integer
 --   count             bigint
 --   mean_error_kw     double precision
@@ -32,6 +41,7 @@ WITH grid AS (
         w.resolution_minutes,
         w.phase,
         w.capacity_kw,
+        w.ml_model_uuid,
         w.seconds,
         w.first_utc,
         -- 1, 2, 3 and so on; a slice of it numbers the slots of a reading or a forecast
@@ -42,6 +52,7 @@ WITH grid AS (
             r.resolution_minutes,
             r.phase,
             r.capacity_kw,
+            r.ml_model_uuid,
             r.resolution_minutes * 60 AS seconds,
             -- the first slot that starts in the window
             r.origin_utc + make_interval(mins => r.resolution_minutes) * ceil(
@@ -53,6 +64,7 @@ WITH grid AS (
                 f.site_uuid,
                 f.resolution_minutes,
                 NULLIF(s.capacity_kw, 0) AS capacity_kw,
+                CASE WHEN :'of_site_model'::boolean THEN s.ml_model_uuid END AS ml_model_uuid,
                 date_bin(make_interval(mins => f.resolution_minutes), f.start_utc, '2000-01-01T00:00Z') - f.start_utc AS phase,
                 min(f.start_utc) AS origin_utc,
                 max(f.end_utc) AS past_utc
@@ -62,14 +74,24 @@ WITH grid AS (
                 f.site_uuid = ANY(:'site_uuids'::uuid[])
                 AND f.end_utc > :'start_utc'::timestamptz
                 AND f.start_utc < :'end_utc'::timestamptz
+                AND f.created_utc >= :'created_after'::timestamptz
+                AND f.created_utc < :'created_before'::timestamptz
+                AND (
+                    NULLIF(:'created_hour', '') IS NULL
+                    OR date_part('hour', f.created_utc AT TIME ZONE NULLIF(:'timezone', ''))
+                    = NULLIF(:'created_hour', '')::integer
+                )
+                AND (NOT :'of_site_model'::boolean OR s.ml_model_uuid IS NULL OR f.ml_model_uuid = s.ml_model_uuid)
                 AND (
                     NULLIF(:'model_name', '') IS NULL
                     OR f.ml_model_uuid = ANY(ARRAY(
                         SELECT m.ml_model_uuid FROM ml_models AS m
-                        WHERE m.name = NULLIF(:'model_name', '')
+                        WHERE
+                            m.name = NULLIF(:'model_name', '')
+                            AND (:'model_versions'::text[] = '{}' OR m.version = ANY(:'model_versions'::text[]))
                     ))
                 )
-            GROUP BY f.site_uuid, f.resolution_minutes, phase, s.capacity_kw
+            GROUP BY f.site_uuid, f.resolution_minutes, phase, s.capacity_kw, s.ml_model_uuid
             -- true by WHERE; without it the planner expects a grid for each start of a forecast
             HAVING max(f.end_utc) > :'start_utc'::timestamptz AND min(f.start_utc) < :'end_utc'::timestamptz
         ) AS r
@@ -85,6 +107,7 @@ series AS (
         d.resolution_minutes,
         d.phase,
         d.capacity_kw,
+        d.ml_model_uuid,
         d.seconds,
         d.first_utc,
         d.slots,
@@ -142,7 +165,8 @@ series AS (
 )
 
 SELECT
-    e.horizon_minutes,
+    b.site_uuid,
+    b.horizon_minutes,
     sum(e.count)::bigint AS count,
     sum(e.kw) / sum(e.count)::double precision AS mean_error_kw,
     sum(e.absolute_kw) / sum(e.count)::double precision AS mae_kw,
@@ -191,11 +215,21 @@ CROSS JOIN
                     )
                     AND f.end_utc > :'start_utc'::timestamptz
                     AND f.start_utc < :'end_utc'::timestamptz
+                    AND f.created_utc >= :'created_after'::timestamptz
+                    AND f.created_utc < :'created_before'::timestamptz
+                    AND (
+                        NULLIF(:'created_hour', '') IS NULL
+                        OR date_part('hour', f.created_utc AT TIME ZONE NULLIF(:'timezone', ''))
+                        = NULLIF(:'created_hour', '')::integer
+                    )
+                    AND (m.ml_model_uuid IS NULL OR f.ml_model_uuid = m.ml_model_uuid)
                     AND (
                         NULLIF(:'model_name', '') IS NULL
                         OR f.ml_model_uuid = ANY(ARRAY(
                             SELECT w.ml_model_uuid FROM ml_models AS w
-                            WHERE w.name = NULLIF(:'model_name', '')
+                            WHERE
+                                w.name = NULLIF(:'model_name', '')
+                                AND (:'model_versions'::text[] = '{}' OR w.version = ANY(:'model_versions'::text[]))
                         ))
                     )
                 OFFSET 0
@@ -204,5 +238,16 @@ CROSS JOIN
         WHERE v.power_kw - v.measured_kw <> 'NaN'
         GROUP BY horizon_minutes
     ) AS e
-GROUP BY e.horizon_minutes
-ORDER BY e.horizon_minutes;
+CROSS JOIN
+    LATERAL (  -- noqa: ST05
+        SELECT
+            CASE :'by'::text WHEN 'site' THEN m.site_uuid END AS site_uuid,
+            (floor(e.horizon_minutes::double precision / :'bucket_minutes'::integer) * :'bucket_minutes'::integer)::integer
+                AS horizon_minutes
+    ) AS b
+WHERE
+    -- raises an error for an unknown time zone, even if there is no forecast
+    NULLIF(:'timezone', '') IS NULL
+    OR timestamptz '2000-01-01 00:00+00' AT TIME ZONE NULLIF(:'timezone', '') IS NOT NULL
+GROUP BY b.site_uuid, b.horizon_minutes
+ORDER BY b.site_uuid, b.horizon_minutes;

@@ -6,15 +6,19 @@
 --   site_uuids           uuid[]       the sites
 --   start_utc            timestamptz  start of the window, inclusive; -infinity for no limit
 --   end_utc              timestamptz  end of the window, exclusive; infinity for no limit
+--   created_after        timestamptz  use only forecasts created at or after this time; -infinity for all
 --   created_before       timestamptz  use only forecasts created before this time; infinity for all
 --   min_horizon_minutes  text         use only values with at least this horizon; empty for all
---   model_name           text         use only forecasts of this model, in any version; empty for all
+--   max_horizon_minutes  text         use only values with at most this horizon; empty for all
+--   model_name           text         use only forecasts of this model; empty for all
+--   model_versions       text[]       use only these versions of the model; empty for all
+--   of_site_model        boolean      whether to use only forecasts of the model in sites.ml_model_uuid, where a site has one
 -- Result: ForecastValueSum
 --   start_utc  timestamptz
 --   power_kw   real
 --   name       text
--- Index: forecasts_latest_idx, forecasts_key, forecasts_pkey, ml_models_name_version_key
--- Touches: unfinished_forecasts + siblings * unfinished_forecasts + versions + sites
+-- Index: forecasts_latest_idx, forecasts_key, ml_models_name_version_key
+-- Touches: 2 * unfinished_forecasts + siblings * unfinished_forecasts + versions + sites
 SELECT
     v.start_utc,
     sum(v.forecast_power_kw::double precision)::real AS power_kw,
@@ -24,9 +28,16 @@ FROM
         :'site_uuids'::uuid[],
         :'start_utc'::timestamptz,
         :'end_utc'::timestamptz,
+        :'created_after'::timestamptz,
         :'created_before'::timestamptz,
         NULLIF(:'min_horizon_minutes', '')::integer,
-        NULLIF(:'model_name', '')
+        NULLIF(:'max_horizon_minutes', '')::integer,
+        NULLIF(:'model_name', ''),
+        :'model_versions'::text[],
+        :'of_site_model'::boolean,
+        NULL,
+        NULL,
+        NULL
     ) AS v
 LEFT JOIN sites AS s ON s.site_uuid = v.site_uuid
 GROUP BY v.start_utc, name

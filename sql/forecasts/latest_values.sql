@@ -1,45 +1,66 @@
--- Return for each site and start in a time window the value of the newest forecast that has one, ordered by site and
--- start. The newest forecast is the one with the latest timestamp_utc, then the latest created_utc, then the greatest
--- forecast_uuid. Older forecasts supply the values that newer ones lack. The function latest_forecast_values in
--- sql/schema does the work.
+-- Return for each site and start in a time window the value of the newest forecast that has one: as pieces of forecasts,
+-- ordered by site. Each piece is an array of values that follow one another, with NULL for a slot without a value;
+-- start_utc and horizon_minutes are those of the first. Where pieces of a site overlap, the library uses the newest one
+-- that has a value: the one with the latest timestamp_utc, then the latest created_utc, then the greatest forecast_uuid.
+-- To get a row for each value, call the function latest_forecast_values in sql/schema.
 --
 -- Parameters:
 --   site_uuids           uuid[]       the sites
 --   start_utc            timestamptz  start of the window, inclusive; -infinity for no limit
 --   end_utc              timestamptz  end of the window, exclusive; infinity for no limit
+--   created_after        timestamptz  use only forecasts created at or after this time; -infinity for all
 --   created_before       timestamptz  use only forecasts created before this time; infinity for all
 --   min_horizon_minutes  text         use only values with at least this horizon; empty for all
---   model_name           text         use only forecasts of this model, in any version; empty for all
+--   max_horizon_minutes  text         use only values with at most this horizon; empty for all
+--   model_name           text         use only forecasts of this model; empty for all
+--   model_versions       text[]       use only these versions of the model; empty for all
+--   of_site_model        boolean      whether to use only forecasts of the model in sites.ml_model_uuid, where a site has one
 --   probabilistic        boolean      whether to return the probabilistic values; otherwise they are NULL
--- Result: ForecastValue by site_uuid
+-- Result: row
 --   site_uuid             uuid
 --   start_utc             timestamptz
---   end_utc               timestamptz
---   forecast_power_kw     real
+--   resolution_minutes    integer
 --   horizon_minutes       integer
 --   timestamp_utc         timestamptz
 --   created_utc           timestamptz
 --   forecast_uuid         uuid
---   probabilistic_values  jsonb
--- Index: forecasts_latest_idx, forecasts_key, forecasts_pkey, ml_models_name_version_key
--- Touches: unfinished_forecasts + siblings * unfinished_forecasts + versions
+--   forecast_version      text
+--   model_name            text
+--   model_version         text
+--   power_kw              real[]
+--   probabilistic_levels  text[]
+--   probabilistic_kw      real[]
+-- Index: forecasts_latest_idx, forecasts_key, ml_models_name_version_key, sites_pkey
+-- Touches: 3 * unfinished_forecasts + siblings * unfinished_forecasts + versions + ml_models
 SELECT
-    v.site_uuid,
-    v.start_utc,
-    v.end_utc,
-    v.forecast_power_kw,
-    v.horizon_minutes,
-    v.timestamp_utc,
-    v.created_utc,
-    v.forecast_uuid,
-    CASE WHEN :'probabilistic'::boolean THEN v.probabilistic_values END AS probabilistic_values
+    p.site_uuid,
+    p.start_utc,
+    p.resolution_minutes,
+    p.horizon_minutes,
+    p.timestamp_utc,
+    p.created_utc,
+    p.forecast_uuid,
+    p.forecast_version,
+    m.name AS model_name,
+    m.version AS model_version,
+    p.power_kw,
+    CASE WHEN :'probabilistic'::boolean THEN p.probabilistic_levels END AS probabilistic_levels,
+    CASE WHEN :'probabilistic'::boolean THEN p.probabilistic_kw END AS probabilistic_kw
 FROM
-    latest_forecast_values(
+    latest_forecast_pieces(
         :'site_uuids'::uuid[],
         :'start_utc'::timestamptz,
         :'end_utc'::timestamptz,
+        :'created_after'::timestamptz,
         :'created_before'::timestamptz,
         NULLIF(:'min_horizon_minutes', '')::integer,
-        NULLIF(:'model_name', '')
-    ) AS v
-ORDER BY v.site_uuid, v.start_utc;
+        NULLIF(:'max_horizon_minutes', '')::integer,
+        NULLIF(:'model_name', ''),
+        :'model_versions'::text[],
+        :'of_site_model'::boolean,
+        NULL,
+        NULL,
+        NULL
+    ) AS p
+LEFT JOIN ml_models AS m ON m.ml_model_uuid = p.ml_model_uuid
+ORDER BY p.site_uuid;

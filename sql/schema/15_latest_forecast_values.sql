@@ -1,9 +1,9 @@
 -- What several questions have in common: for each site and each target start, the value of the newest forecast that has one.
-CREATE OR REPLACE FUNCTION day_ahead_start(created_utc timestamptz, hour integer, timezone text) RETURNS timestamptz
+CREATE OR REPLACE FUNCTION day_ahead_start(created_utc timestamptz, hour integer, minute integer, timezone text) RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
 DECLARE
     today CONSTANT timestamp := date_trunc('day', created_utc AT TIME ZONE timezone);
-    struck CONSTANT timestamptz := (today + make_interval(hours => hour)) AT TIME ZONE timezone;
+    struck CONSTANT timestamptz := (today + make_interval(hours => hour, mins => minute)) AT TIME ZONE timezone;
     midnight CONSTANT timestamp := today + make_interval(days => CASE WHEN created_utc < struck THEN 1 ELSE 2 END);
     starts CONSTANT timestamptz := midnight AT TIME ZONE timezone;
     hour_before CONSTANT timestamptz := starts - interval '1 hour';
@@ -12,31 +12,46 @@ BEGIN
     RETURN CASE WHEN hour_before AT TIME ZONE timezone >= midnight THEN hour_before ELSE starts END;
 END
 $$;
-COMMENT ON FUNCTION day_ahead_start(timestamptz, integer, text) IS
+COMMENT ON FUNCTION day_ahead_start(timestamptz, integer, integer, text) IS
 'The first target start for which a forecast counts as made a day ahead, by when it was created: the first midnight, in local time, '
-'whose day before had not reached the given hour';
+'whose day before had not reached the given hour and minute';
 
-CREATE OR REPLACE FUNCTION latest_forecast_values(
+-- As it was before migration 0006. No query file of this version calls it.
+CREATE OR REPLACE FUNCTION day_ahead_start(created_utc timestamptz, hour integer, timezone text) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+    SELECT day_ahead_start(created_utc, hour, 0, timezone)
+$$;
+COMMENT ON FUNCTION day_ahead_start(timestamptz, integer, text) IS 'The same at the full hour';
+
+CREATE OR REPLACE FUNCTION latest_forecast_pieces(
     asked_sites uuid[],
     from_utc timestamptz,
     before_utc timestamptz,
+    created_after timestamptz,
     created_before timestamptz,
     min_horizon_minutes integer,
+    max_horizon_minutes integer,
     model_name text,
-    day_ahead_hour integer DEFAULT NULL,
-    day_ahead_timezone text DEFAULT NULL
+    model_versions text[],
+    of_site_model boolean,
+    day_ahead_hour integer,
+    day_ahead_minute integer,
+    day_ahead_timezone text
 ) RETURNS TABLE (
     site_uuid uuid,
     start_utc timestamptz,
-    end_utc timestamptz,
-    forecast_power_kw real,
+    resolution_minutes integer,
     horizon_minutes integer,
     timestamp_utc timestamptz,
     created_utc timestamptz,
     forecast_uuid uuid,
-    probabilistic_values jsonb
+    forecast_version text,
+    ml_model_uuid uuid,
+    power_kw real[],
+    probabilistic_levels text[],
+    probabilistic_kw real[]
 )
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000 AS $$
     -- 1. candidates: which target starts each forecast may answer for; from the index alone, no array is opened
     WITH candidate AS (
         SELECT
@@ -62,16 +77,26 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
                 o.start_utc,
                 o.resolution_minutes,
                 o.end_utc,
-                o.gaps
+                o.gaps,
+                o.ml_model_uuid
             FROM forecasts AS o
             WHERE
                 o.site_uuid = ANY(asked_sites)
                 AND o.end_utc > from_utc
                 AND o.start_utc < before_utc
-                AND o.created_utc < latest_forecast_values.created_before
+                AND o.created_utc >= latest_forecast_pieces.created_after
+                AND o.created_utc < latest_forecast_pieces.created_before
                 AND (
-                    latest_forecast_values.model_name IS NULL
-                    OR o.ml_model_uuid = ANY(ARRAY(SELECT m.ml_model_uuid FROM ml_models AS m WHERE m.name = latest_forecast_values.model_name))
+                    latest_forecast_pieces.model_name IS NULL
+                    OR o.ml_model_uuid = ANY(ARRAY(
+                        SELECT m.ml_model_uuid FROM ml_models AS m
+                        WHERE
+                            m.name = latest_forecast_pieces.model_name
+                            AND (
+                                latest_forecast_pieces.model_versions = '{}'
+                                OR m.version = ANY(latest_forecast_pieces.model_versions)
+                            )
+                    ))
                 )
             OFFSET 0  -- else the expressions below are planned for each partition
         ) AS f
@@ -81,16 +106,30 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
                     f.start_utc,
                     from_utc,
                     f.timestamp_utc + make_interval(mins => min_horizon_minutes),
-                    day_ahead_start(f.created_utc, day_ahead_hour, day_ahead_timezone)
+                    day_ahead_start(f.created_utc, day_ahead_hour, day_ahead_minute, day_ahead_timezone)
                 ) AS first_utc,
-                LEAST(f.end_utc, before_utc) AS past_utc
+                LEAST(
+                    f.end_utc,
+                    before_utc,
+                    -- horizons are rounded down
+                    f.timestamp_utc + make_interval(mins => max_horizon_minutes) + interval '1 minute'
+                ) AS past_utc
         ) AS r
-        WHERE r.first_utc < r.past_utc
+        WHERE
+            r.first_utc < r.past_utc
+            AND (
+                NOT of_site_model
+                OR (
+                    SELECT COALESCE(w.ml_model_uuid = f.ml_model_uuid, w.ml_model_uuid IS NULL)
+                    FROM sites AS w
+                    WHERE w.site_uuid = f.site_uuid
+                )
+            )
     ),
 
     -- 2. what the newest forecast and the next newer one of the same grid leave over. Each slot of theirs outside of their gaps
-    -- has a value, which wins. Leaving over too much does no harm: step 4 decides. The pieces come by site, as the windows
-    -- left them, so that step 3 sorts one site after the other.
+    -- has a value, which wins. Leaving over too much does no harm: the newest one that has a value wins in the end. The pieces come
+    -- by site, as the windows left them, so that values are sorted one site after the other.
     piece AS (
         SELECT
             l.site_uuid,
@@ -161,52 +200,157 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
             OFFSET 0  -- computes rest once
         ) AS l
         WHERE cardinality(l.rest) > 0
-    ),
-
-    -- 3. only what is left is read from the arrays
-    value AS (
-        SELECT
-            p.site_uuid,
-            p.start_utc + p.step * (s.first_slot + v.n - 1) AS start_utc,
-            p.start_utc + p.step * (s.first_slot + v.n) AS end_utc,
-            v.power_kw AS forecast_power_kw,
-            p.first_horizon + p.resolution_minutes * (s.first_slot + v.n::integer - 1) AS horizon_minutes,
-            p.timestamp_utc,
-            p.created_utc,
-            p.forecast_uuid,
-            CASE
-                WHEN f.probabilistic_levels IS NOT NULL THEN (
-                    SELECT jsonb_object_agg(l.name, f.probabilistic_kw[l.n][s.first_slot + v.n])
-                    FROM unnest(f.probabilistic_levels) WITH ORDINALITY AS l (name, n)
-                    WHERE f.probabilistic_kw[l.n][s.first_slot + v.n] IS NOT NULL
-                )
-            END AS probabilistic_values
-        FROM piece AS p
-        CROSS JOIN LATERAL (
-            SELECT
-                o.power_kw,
-                o.probabilistic_levels,
-                o.probabilistic_kw
-            FROM forecasts AS o
-            WHERE
-                o.site_uuid = p.site_uuid
-                AND o.timestamp_utc = p.timestamp_utc
-                AND o.forecast_uuid = p.forecast_uuid
-            LIMIT 1  -- there is but one; so it is looked up, never hashed
-        ) AS f
-        CROSS JOIN LATERAL unnest(p.rest) AS stretch
-        CROSS JOIN LATERAL (
-            SELECT
-                ceil(date_part('epoch', lower(stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS first_slot,
-                ceil(date_part('epoch', upper(stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS past_slot
-        ) AS s
-        CROSS JOIN LATERAL unnest(f.power_kw[s.first_slot + 1 : s.past_slot]) WITH ORDINALITY AS v (power_kw, n)
-        WHERE s.first_slot < s.past_slot AND v.power_kw IS NOT NULL
-        ORDER BY p.site_uuid, p.start_utc + p.step * (s.first_slot + v.n - 1), p.timestamp_utc DESC, p.created_utc DESC, p.forecast_uuid DESC
     )
 
-    -- 4. of the values of one target start that of the newest forecast; they come in the right order
-    SELECT DISTINCT ON (v.site_uuid, v.start_utc)
+    -- 3. only what is left is read from the arrays
+    SELECT
+        p.site_uuid,
+        p.start_utc + p.step * s.first_slot AS start_utc,
+        p.resolution_minutes,
+        p.first_horizon + p.resolution_minutes * s.first_slot AS horizon_minutes,
+        p.timestamp_utc,
+        p.created_utc,
+        p.forecast_uuid,
+        f.forecast_version,
+        f.ml_model_uuid,
+        f.power_kw[(s.first_slot + 1):s.past_slot] AS power_kw,
+        f.probabilistic_levels,
+        f.probabilistic_kw[:][(s.first_slot + 1):s.past_slot] AS probabilistic_kw
+    FROM (SELECT n.*, unnest(n.rest) AS stretch FROM piece AS n) AS p
+    CROSS JOIN LATERAL (
+        SELECT
+            ceil(date_part('epoch', lower(p.stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS first_slot,
+            ceil(date_part('epoch', upper(p.stretch) - p.start_utc) / (60 * p.resolution_minutes))::integer AS past_slot
+        OFFSET 0
+    ) AS s
+    CROSS JOIN LATERAL (
+        SELECT
+            o.forecast_version,
+            o.ml_model_uuid,
+            o.power_kw,
+            o.probabilistic_levels,
+            o.probabilistic_kw
+        FROM forecasts AS o
+        WHERE
+            o.site_uuid = p.site_uuid
+            AND o.timestamp_utc = p.timestamp_utc
+            -- COALESCE: by forecasts_key; in forecasts_pkey, forecasts of a site are far apart
+            AND COALESCE(o.forecast_uuid = p.forecast_uuid, FALSE)
+        LIMIT 1  -- there is but one; so it is looked up, never hashed
+    ) AS f
+    WHERE s.first_slot < s.past_slot
+    OFFSET 0  -- computes the columns once for all values of a piece
+$$;
+COMMENT ON FUNCTION latest_forecast_pieces(
+    uuid[], timestamptz, timestamptz, timestamptz, timestamptz, integer, integer, text, text[], boolean, integer, integer, text
+) IS
+'Pieces of forecasts that have, for each site and each target start in [from_utc, before_utc), the value of the newest forecast '
+'(timestamp_utc, created_utc, forecast_uuid) that has one. Where pieces of a site overlap, the newest one that has a value wins. Forecasts '
+'count if they were created from created_after (inclusive) to created_before (exclusive); values if their horizon is from '
+'min_horizon_minutes to max_horizon_minutes (inclusive; NULL: any). model_name NULL: any model; model_versions empty: any version. '
+'of_site_model: each site by sites.ml_model_uuid, or by any model if that is NULL. With a day_ahead_hour, forecasts count if they were '
+'created before that hour and minute of the day before the target day. start_utc and horizon_minutes belong to the first value';
+
+CREATE OR REPLACE FUNCTION latest_forecast_values(
+    asked_sites uuid[],
+    from_utc timestamptz,
+    before_utc timestamptz,
+    created_after timestamptz,
+    created_before timestamptz,
+    min_horizon_minutes integer,
+    max_horizon_minutes integer,
+    model_name text,
+    model_versions text[],
+    of_site_model boolean,
+    day_ahead_hour integer,
+    day_ahead_minute integer,
+    day_ahead_timezone text
+) RETURNS TABLE (
+    site_uuid uuid,
+    start_utc timestamptz,
+    end_utc timestamptz,
+    forecast_power_kw real,
+    horizon_minutes integer,
+    timestamp_utc timestamptz,
+    created_utc timestamptz,
+    forecast_uuid uuid,
+    forecast_version text,
+    ml_model_uuid uuid,
+    probabilistic_values jsonb
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
+    SELECT DISTINCT ON (p.site_uuid, p.start_utc + make_interval(mins => p.resolution_minutes) * (v.n - 1))
+        p.site_uuid,
+        p.start_utc + make_interval(mins => p.resolution_minutes) * (v.n - 1) AS start_utc,
+        p.start_utc + make_interval(mins => p.resolution_minutes) * v.n AS end_utc,
+        v.power_kw AS forecast_power_kw,
+        p.horizon_minutes + p.resolution_minutes * (v.n::integer - 1) AS horizon_minutes,
+        p.timestamp_utc,
+        p.created_utc,
+        p.forecast_uuid,
+        p.forecast_version,
+        p.ml_model_uuid,
+        CASE
+            WHEN p.probabilistic_levels IS NOT NULL THEN (
+                SELECT jsonb_object_agg(l.name, p.probabilistic_kw[l.n][v.n])
+                FROM unnest(p.probabilistic_levels) WITH ORDINALITY AS l (name, n)
+                WHERE p.probabilistic_kw[l.n][v.n] IS NOT NULL
+            )
+        END AS probabilistic_values
+    FROM
+        latest_forecast_pieces(
+            asked_sites,
+            from_utc,
+            before_utc,
+            created_after,
+            created_before,
+            min_horizon_minutes,
+            max_horizon_minutes,
+            model_name,
+            model_versions,
+            of_site_model,
+            day_ahead_hour,
+            day_ahead_minute,
+            day_ahead_timezone
+        ) AS p
+    CROSS JOIN LATERAL unnest(p.power_kw) WITH ORDINALITY AS v (power_kw, n)
+    WHERE v.power_kw IS NOT NULL
+    ORDER BY
+        p.site_uuid,
+        p.start_utc + make_interval(mins => p.resolution_minutes) * (v.n - 1),
+        p.timestamp_utc DESC,
+        p.created_utc DESC,
+        p.forecast_uuid DESC
+$$;
+COMMENT ON FUNCTION latest_forecast_values(
+    uuid[], timestamptz, timestamptz, timestamptz, timestamptz, integer, integer, text, text[], boolean, integer, integer, text
+) IS
+'For each site and each target start in [from_utc, before_utc) the value of the newest forecast that has one. '
+'The parameters are those of latest_forecast_pieces';
+
+-- As it was before migration 0006, for queries of the version before and for people.
+CREATE OR REPLACE FUNCTION latest_forecast_values(
+    asked_sites uuid[],
+    from_utc timestamptz,
+    before_utc timestamptz,
+    created_before timestamptz,
+    min_horizon_minutes integer,
+    model_name text,
+    day_ahead_hour integer DEFAULT NULL,
+    day_ahead_timezone text DEFAULT NULL
+) RETURNS TABLE (
+    site_uuid uuid,
+    start_utc timestamptz,
+    end_utc timestamptz,
+    forecast_power_kw real,
+    horizon_minutes integer,
+    timestamp_utc timestamptz,
+    created_utc timestamptz,
+    forecast_uuid uuid,
+    probabilistic_values jsonb
+)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
+    SELECT
         v.site_uuid,
         v.start_utc,
         v.end_utc,
@@ -216,8 +360,22 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 10000 AS $$
         v.created_utc,
         v.forecast_uuid,
         v.probabilistic_values
-    FROM value AS v
-    ORDER BY v.site_uuid, v.start_utc, v.timestamp_utc DESC, v.created_utc DESC, v.forecast_uuid DESC
+    FROM
+        latest_forecast_values(
+            asked_sites,
+            from_utc,
+            before_utc,
+            '-infinity'::timestamptz,
+            created_before,
+            min_horizon_minutes,
+            NULL::integer,
+            model_name,
+            '{}'::text[],
+            FALSE,
+            day_ahead_hour,
+            0,
+            day_ahead_timezone
+        ) AS v
 $$;
 COMMENT ON FUNCTION latest_forecast_values(uuid[], timestamptz, timestamptz, timestamptz, integer, text, integer, text) IS
 'For each site and each target start in [from_utc, before_utc) the value of the newest forecast (timestamp_utc, created_utc, '

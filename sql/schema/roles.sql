@@ -83,7 +83,16 @@ GRANT SELECT ON TABLE
 clients, site_groups, users, sites, site_history, site_group_sites, inverters, status, api_request, ml_models,
 generation, forecasts, forecast_values
 TO pvsite_reader, pvsite_ingestor, pvsite_admin;
-GRANT EXECUTE ON FUNCTION latest_forecast_values, day_ahead_start, missing_month_partitions TO pvsite_reader, pvsite_ingestor, pvsite_admin;
+GRANT EXECUTE ON FUNCTION
+latest_forecast_pieces,
+latest_forecast_values(
+    uuid[], timestamptz, timestamptz, timestamptz, timestamptz, integer, integer, text, text[], boolean, integer, integer, text
+),
+latest_forecast_values(uuid[], timestamptz, timestamptz, timestamptz, integer, text, integer, text),
+day_ahead_start(timestamptz, integer, integer, text),
+day_ahead_start(timestamptz, integer, text),
+missing_month_partitions
+TO pvsite_reader, pvsite_ingestor, pvsite_admin;
 
 -- 6. Writing readings and forecasts. UPDATE is for corrections (on_conflict="update" and "replace"). It is granted on columns: keys and
 -- uuids must not change, and UPDATE on a table would also allow LOCK TABLE. The function creates partitions as its owner.

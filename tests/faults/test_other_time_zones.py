@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -79,8 +79,22 @@ READS: dict[str, Callable[[Repository, World], Any]] = {
     "forecasts.day_ahead_values": lambda repo, world: repo.forecasts.day_ahead_values(
         **WINDOW, hour=12, timezone="Europe/London"
     ),
+    "forecasts.day_ahead_values_frame": lambda repo, world: repo.forecasts.day_ahead_values_frame(
+        **NAIVE, hour=12, minute=30, timezone="Europe/London"
+    ),
+    "forecasts.day_ahead_values_sums": lambda repo, world: repo.forecasts.day_ahead_values_sums(
+        **WINDOW, hour=12, timezone=timezone(HOUR)
+    ),
     "forecasts.values_at_horizon": lambda repo, world: repo.forecasts.values_at_horizon(**NAIVE, horizon_minutes=600),
-    "forecasts.error_by_horizon": lambda repo, world: repo.forecasts.error_by_horizon(**WINDOW),
+    "forecasts.values_at_horizon_frame": lambda repo, world: repo.forecasts.values_at_horizon_frame(
+        **WINDOW, horizon_minutes=600
+    ),
+    "forecasts.values_at_horizon_sums": lambda repo, world: repo.forecasts.values_at_horizon_sums(
+        **NAIVE, horizon_minutes=600
+    ),
+    "forecasts.error_by_horizon": lambda repo, world: repo.forecasts.error_by_horizon(
+        **WINDOW, by="site", created_hour=(CREATED + HOUR).hour, timezone=timezone(HOUR)
+    ),
     "ml_models.list": lambda repo, world: repo.ml_models.list(site_uuid=world.site.site_uuid, **NAIVE),
     "ml_models.newest": lambda repo, world: repo.ml_models.newest("blend"),
     "status.latest": lambda repo, world: repo.status.latest(),
@@ -221,7 +235,7 @@ def test_writes_mean_the_same(repo, dsn, world, settled, place):
         assert shown(repo.generation.read_frame([other])[columns]) == shown(
             repo.generation.read_frame([world.site.site_uuid])[columns]
         )
-        elsewhere.forecasts.insert(world.forecasts.assign(site_uuid=other), created_utc=CREATED)
+        elsewhere.forecasts.insert(world.forecasts.assign(site_uuid=other), **same)
         here, there = (repo.forecasts.latest_frame([uuid]) for uuid in (world.site.site_uuid, other))
         left_out = ["site_uuid", "forecast_uuid"]
         assert shown(there.drop(columns=left_out)) == shown(here.drop(columns=left_out))
