@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pandas as pd
 import psycopg
+import pyarrow as pa
 import pytest
 from conftest import conninfo, reading_frame
 from forecast_cases import NOON, forecast_frame
@@ -145,7 +146,9 @@ def methods() -> Iterator[tuple[str, dict[str, Any], set[str]]]:
             if method.startswith("_"):
                 continue
             signature = inspect.signature(function)
-            hints = get_type_hints(function, localns={"pd": pd, "NewForecast": object})
+            hints = get_type_hints(
+                function, localns={"pd": pd, "NewForecast": object, "AnyFrame": pd.DataFrame, "pa": pa}
+            )
             arguments = {key: hints[key] for key in signature.parameters}
             if "fields" in arguments or "changes" in arguments:
                 arguments = {key: hint for key, hint in arguments.items() if key not in ("fields", "changes")}
