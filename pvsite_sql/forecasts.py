@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from .engine import arrow_streams, partitions
+from .engine import libraries, partitions
 from .engine.binary_copy import encode_rows, real_array, text_array
 from .engine.inputs import as_filter, as_integer, as_text, as_time_zone, as_utc, as_uuid, as_uuids, window
 from .engine.lookups import all_sites
@@ -303,7 +303,7 @@ class Forecasts:
             start_utc, end_utc, created_after, created_before, model_name, model_version, of_site_model
         ) | _horizons(min_horizon_minutes, max_horizon_minutes)
         requested = _as_sites(site_uuids)
-        arrow_streams.pyarrow()
+        libraries.pyarrow()
 
         def work(conn: QueryConnection) -> pa.Table:
             from .engine.arrow_results import table_of_values

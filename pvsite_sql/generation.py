@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 
-from .engine import arrow_streams, partitions
+from .engine import libraries, partitions
 from .engine.arrays import Array
 from .engine.binary_copy import Type, decode_in_blocks, encode
 from .engine.inputs import as_integer, as_uuids, window
@@ -251,7 +251,7 @@ class GenerationReadings:
         name, parameters = _read_query(site_uuids, start_utc, end_utc)
         if as_integer(chunk_rows, "chunk_rows") < 1:
             raise InvalidInput(f"must be at least 1, got {chunk_rows}", column="chunk_rows")
-        arrow_streams.pyarrow()
+        libraries.pyarrow()
         from .engine.arrow_results import reader_of
 
         def blocks(conn: QueryConnection) -> Iterator[Array]:

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import InvalidInput, PvsiteSqlError
+from ..errors import InvalidInput
+from .libraries import pyarrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["pyarrow", "read_parts", "read_table"]
+__all__ = ["read_parts", "read_table"]
 
 PART_ROWS = 1_000_000
 _PART_BATCHES = 10_000
-
-
-def pyarrow() -> Any:
-    """Return pyarrow, which is an extra.
-
-    Raises:
-        PvsiteSqlError: it is not installed.
-    """
-    try:
-        import pyarrow as pa  # noqa: PLC0415  an extra, and slow to import
-    except ModuleNotFoundError:
-        raise PvsiteSqlError('Arrow data requires pyarrow: pip install "pvsite_sql[arrow]"') from None
-    return pa
 
 
 def read_table(data: object) -> pa.Table:

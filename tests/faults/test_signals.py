@@ -24,6 +24,7 @@ import pandas as pd
 import psycopg
 import pytest
 from commands import THOROUGH, until
+from commands import run as command
 from conftest import reading_frame
 from psycopg.conninfo import make_conninfo
 
@@ -370,3 +371,31 @@ def test_the_server_sends_no_notices(dsn, level):
         for name in (name for names in GROUPS.values() for name in names):
             calls.call(name)
     assert received == []
+
+
+FIRST_FRAME = """
+import signal, sys
+from pvsite_sql import Repository
+
+def limit(*_):
+    raise TimeoutError
+
+signal.signal(signal.SIGALRM, limit)
+with Repository(sys.argv[1]) as repo:
+    site = repo.sites.create().site_uuid
+    print("numpy" in sys.modules, "pandas" in sys.modules)
+    signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))
+    try:
+        repo.generation
+        print("not interrupted")
+    except TimeoutError:
+        print("interrupted")
+    print(len(repo.generation.read_frame([site])), len(repo.forecasts.latest_frame([site])))
+"""
+
+
+@pytest.mark.parametrize("after_s", ["0.01", "0.05"])
+def test_a_signal_while_libraries_are_imported_comes_after_it(dsn, after_s):
+    """numpy cannot be imported again where an exception ended its import."""
+    code, out, err = command(dsn, after_s, command=[sys.executable, "-c", FIRST_FRAME])
+    assert (code, out.splitlines(), err) == (0, ["False False", "interrupted", "0 0"], "")
