@@ -52,6 +52,9 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     frame = table.to_pandas()
     for name in frame.columns.intersection(["site_uuid", "forecast_uuid"]):
         frame[name] = pd.Series([UUID(text) for text in frame[name]], dtype=object)
+    for name in frame.select_dtypes("category"):
+        if not len(frame[name].cat.categories):  # pandas then knows no type
+            frame[name] = pd.Categorical.from_codes(frame[name].cat.codes, pd.Index([], dtype="str"))
     return frame
 
 

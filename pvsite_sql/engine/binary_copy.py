@@ -193,26 +193,29 @@ def decode_ragged(
     data = bytes(_joined(chunks))
     offset, end = _body(data), len(data) - len(_TRAILER)
     record = _record(types)
-    width, nothing = record.itemsize, (None,) * others
+    width, nothing = record.itemsize, (None,) * (others - 1)
     no_others = _NULL * (others - 1)
     fixed: list[bytes] = []
     shared: list[_Fields] = []
     ragged: list[_Fields] = []
     last: _Fields = ()
     key = b"no fields yet"
+    starts_with, unpack = data.startswith, _LENGTH.unpack_from  # looked up once: there are thousands of rows
     try:
         while offset < end:
             at = offset + width
             fixed.append(data[offset:at])
-            if not data.startswith(key, at):
+            if not starts_with(key, at):
                 last, past = _fields(data, at, repeated)
                 key = data[at:past]
-            at += len(key)
             shared.append(last)
-            first = at + _LENGTH.size + max(_LENGTH.unpack_from(data, at)[0], 0) if others else at
-            if others and data.startswith(no_others, first) and not data.startswith(_NULL, at):
-                ragged.append((data[at + _LENGTH.size : first], *nothing[1:]))
-                offset = first + len(no_others)
+            offset = at = at + len(key)
+            if others:
+                (length,) = unpack(data, at)
+                offset = at + _LENGTH.size + length
+            if others and length >= 0 and starts_with(no_others, offset):  # as a rule, only the first one has a value
+                ragged.append((data[at + _LENGTH.size : offset], *nothing))
+                offset += len(no_others)
             else:
                 row, offset = _fields(data, at, others)
                 ragged.append(row)
