@@ -86,13 +86,14 @@ class MlModels:
         bounds = window(start_utc, end_utc)
         site = None if site_uuid is None else as_uuid(site_uuid, "site_uuid")
 
+        if site is None and start_utc is None and end_utc is None:
+            return self._session.run("read", lambda conn: conn.rows(MlModel, "ml_models/list", **filters))
+
         def work(conn: QueryConnection) -> builtins.list[MlModel]:
-            if site is None and start_utc is None and end_utc is None:
-                return conn.rows(MlModel, "ml_models/list", **filters)
             sites = all_sites(conn) if site is None else [find_site(conn, site).site_uuid]
             return conn.rows(MlModel, "ml_models/list_with_forecasts", site_uuids=sites, **bounds, **filters)
 
-        return self._session.run("read", work)
+        return self._session.run("bulk", work)
 
     def update(self, ml_model_uuid: UUID | str, *, description: str | None) -> MlModel:
         """Change the description of a model and return the model. None clears it.

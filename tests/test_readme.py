@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from configparser import ConfigParser
+from inspect import signature
+from pathlib import Path
+from typing import Any
 
 import pytest
 from guides import CHECKOUT, FOLDERS, GUIDES, README, anchors, prose, section, table
 
 import pvsite_sql
 from pvsite_sql import Repository
+from pvsite_sql.sites import SiteFields
 
 OLD_FUNCTIONS = """
     get_user_by_email get_all_users get_site_group_by_name get_all_site_groups get_site_by_uuid
@@ -17,18 +22,6 @@ OLD_FUNCTIONS = """
     get_pv_generation_by_sites get_pv_generation_by_user_uuids get_latest_forecast_values_by_site get_latest_status
     insert_generation_values make_site make_site_group make_user create_user add_site_to_site_group
     update_user_site_group change_user_site_group delete_site delete_user delete_site_group
-"""
-LATER_FUNCTIONS = """
-    get_client_by_name get_last_forecast_uuid get_day_ahead_forecast_uuids get_forecast_values_fast
-    get_forecast_values_day_ahead_fast get_forecast_values get_pv_generation_by_user_uuids get_pv_generation_by_sites
-    get_latest_forecast_values_by_site get_or_create_model get_models get_site_by_uuid get_site_by_client_site_id
-    get_site_by_client_site_name get_all_sites get_sites_by_country get_sites_from_user get_sites_by_client_name
-    get_latest_status get_user_by_email get_all_users get_site_group_by_name get_all_site_groups
-    get_all_last_api_request get_api_requests_for_one_user create_client edit_client assign_site_to_client
-    insert_forecast_values insert_generation_values make_fake_site create_site_group create_site create_user
-    add_site_to_site_group remove_site_from_site_group change_user_site_group update_user_site_group edit_site
-    set_site_to_inactive_if_not_in_site_group delete_site delete_user delete_site_group assign_model_name_to_site
-    set_session_user add_child_location_to_parent_location
 """
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"`([\w.*-]+(?:/[\w.*-]+)+/?|[\w*-]+\.(?:sql|py|md|json|toml|ini))`")
@@ -114,6 +107,17 @@ def test_the_table_of_methods_is_complete():
         assert set(methods) == _aggregates()[row[0].strip("`").removeprefix("repo.")], row[0]
 
 
+def _methods() -> dict[str, Callable[..., Any]]:
+    """The public methods of the aggregates, such as `sites.get`."""
+    with Repository("", open=False) as repo:
+        aggregates = {name: value for name, value in vars(repo).items() if not name.startswith("_")}
+    return {
+        f"{name}.{method}": getattr(aggregates[name], method)
+        for name, methods in _aggregates().items()
+        for method in methods
+    }
+
+
 @pytest.mark.parametrize("file", GUIDES)
 def test_every_call_that_is_named_exists(file):
     aggregates = _aggregates()
@@ -122,18 +126,56 @@ def test_every_call_that_is_named_exists(file):
     assert set(re.findall(r"\b(?:repo|tx)\.(\w+)\(", GUIDES[file])) <= set(dir(Repository))
 
 
-def test_every_function_of_the_old_package_is_in_the_table():
-    rows = table(section("pvsite_sql/adopt/README.md", "Coming from pvsite-datamodel"))
-    named = set(re.findall(r"`(\w+)`", " ".join(row[0] for row in rows)))
-    assert set(OLD_FUNCTIONS.split()) <= named
+class TestTheTablesOfTheOldFunctions:
+    """Those of pvsite-datamodel, with what replaces each."""
 
+    ROWS = tuple(table(section("pvsite_sql/adopt/README.md", "Coming from pvsite-datamodel")))
+    # of 1.2.15: module, name and arguments, without the session
+    LATER = tuple(
+        line.split("\t")
+        for line in (Path(__file__).parent / "adopt" / "functions_1_2_15.txt").read_text(encoding="utf-8").splitlines()
+    )
 
-def test_every_function_of_its_last_version_is_in_a_table_of_its_own_once():
-    text = section("pvsite_sql/adopt/README.md", "Coming from pvsite-datamodel")
-    rows = table(text.partition("\n### The functions of 1.2.15\n")[2])
-    assert sorted(re.findall(r"`(\w+)`", " ".join(row[0] for row in rows))) == sorted(LATER_FUNCTIONS.split())
-    for functions, calls, _ in rows:
-        assert "`repo." in calls or functions == "`add_child_location_to_parent_location`", functions
+    @classmethod
+    def rows_of(cls, function: str) -> list[list[str]]:
+        return [row for row in cls.ROWS if f"`{function}`" in row[0]]
+
+    def test_have_every_function_of_the_earlier_version(self):
+        for function in OLD_FUNCTIONS.split():
+            assert self.rows_of(function), function
+
+    def test_have_every_function_of_the_later_version(self):
+        assert len(self.LATER) == 46
+        assert {module.split(".")[0] for module, _, _ in self.LATER} == {"read", "write"}
+        for _, function, _ in self.LATER:
+            assert len(self.rows_of(function)) == 1, function
+
+    def test_name_a_call_that_exists_or_none(self):
+        methods = _methods()
+        for functions, call, differences in self.ROWS:
+            calls = re.findall(r"`repo\.(\w+\.\w+)", call)
+            assert set(calls) <= methods.keys(), functions
+            assert calls or call.startswith(("`Repository(", "`repo.transaction(")) or (call == "none" and differences)
+
+    def test_name_arguments_that_the_calls_have(self):
+        for functions, call, differences in self.ROWS:
+            for argument in re.findall(r"\((\w+)=", call) + re.findall(r"`(\w+)=", differences):
+                assert argument in self.arguments_of(call), f"{functions}: {argument}"
+
+    def test_tell_of_each_argument_what_became_of_it(self):
+        for _, function, arguments in self.LATER:
+            rows = self.rows_of(function)
+            said = set(re.findall(r"`\**(\w+)", " ".join(row[2] for row in rows)))
+            same = {argument for row in rows for argument in self.arguments_of(row[1])}
+            if any(row[1] != "none" for row in rows):
+                assert set(filter(None, arguments.split(", "))) <= said | same, function
+
+    @staticmethod
+    def arguments_of(call: str) -> set[str]:
+        """The names of the arguments of the calls in a cell."""
+        methods = _methods() | {"transaction": Repository.transaction}
+        found = {name for each in re.findall(r"`repo\.([\w.]+)", call) for name in signature(methods[each]).parameters}
+        return found | set(SiteFields.__annotations__) if found & {"fields", "changes"} else found
 
 
 def test_every_error_is_in_the_table():
