@@ -45,7 +45,13 @@ class Forecasts:
     """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._unprepared = session
+
+    @property
+    def _session(self) -> Session:
+        """The session, with the libraries that its calls need."""
+        libraries.load_pandas()
+        return self._unprepared
 
     def insert(
         self,
@@ -107,6 +113,7 @@ class Forecasts:
             "model_version": model_version,
             "created_utc": created_utc,
         }
+        libraries.load_pandas()
         from .engine.forecast_frames import parse_forecasts
 
         new = parse_forecasts(frame, constants)

@@ -44,7 +44,13 @@ class GenerationReadings:
     """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._unprepared = session
+
+    @property
+    def _session(self) -> Session:
+        """The session, with the libraries that its calls need."""
+        libraries.load_pandas()
+        return self._unprepared
 
     def insert(
         self,
@@ -88,6 +94,7 @@ class GenerationReadings:
             raise InvalidInput(f"must be a timedelta greater than zero, got {interval!r}", column="interval")
         if interval % timedelta(microseconds=1):  # pandas timedeltas have nanoseconds
             raise InvalidInput(f"must be a whole number of microseconds, got {interval!r}", column="interval")
+        libraries.load_pandas()
         from .engine.generation_frames import parts_of
 
         with self._session.staging("generation"):

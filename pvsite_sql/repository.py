@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from .api_requests import ApiRequests
 from .clients import Clients
-from .engine import libraries, migrations, queries
+from .engine import migrations, queries
 from .engine.inputs import as_optional_text
 from .engine.pools import ConnectionSource
 from .engine.query_connection import QueryConnection, Settings
@@ -42,23 +42,11 @@ class _Aggregates:
         self.sites = Sites(session)
         self.clients = Clients(session)
         self.inverters = Inverters(session)
-        self._generation = GenerationReadings(session)
-        self._forecasts = Forecasts(session)
+        self.generation = GenerationReadings(session)
+        self.forecasts = Forecasts(session)
         self.ml_models = MlModels(session)
         self.status = Statuses(session)
         self.api_requests = ApiRequests(session)
-
-    @property
-    def generation(self) -> GenerationReadings:
-        """The measured generation."""
-        libraries.load_pandas()
-        return self._generation
-
-    @property
-    def forecasts(self) -> Forecasts:
-        """The forecasts."""
-        libraries.load_pandas()
-        return self._forecasts
 
 
 class Transaction(_Aggregates):
