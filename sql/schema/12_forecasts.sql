@@ -16,7 +16,10 @@ COMMENT ON FUNCTION forecast_gaps(timestamptz, integer, real[]) IS
 'The stretches of a forecast outside of which every slot has a value; more than 32 are taken together as one, to bound the index';
 
 CREATE TABLE IF NOT EXISTS forecasts (
-    forecast_uuid uuid NOT NULL DEFAULT gen_random_uuid(),
+    forecast_uuid uuid NOT NULL DEFAULT (
+        overlay(lpad(to_hex((date_part('epoch', clock_timestamp()) * 4096000)::bigint), 15, '0') PLACING '7' FROM 13 FOR 0)
+        || right(translate(gen_random_uuid()::text, '-', ''), 16)
+    )::uuid,
     site_uuid uuid NOT NULL,
     timestamp_utc timestamptz NOT NULL,
     ml_model_uuid uuid,
@@ -64,6 +67,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
 CREATE INDEX IF NOT EXISTS forecasts_latest_idx ON forecasts (site_uuid, end_utc)
 INCLUDE (start_utc, resolution_minutes, gaps, timestamp_utc, created_utc, ml_model_uuid, forecast_uuid);
 COMMENT ON TABLE forecasts IS 'Forecasts, whole: a row each, with its values as an array; a partition a month (UTC) of timestamp_utc';
+COMMENT ON COLUMN forecasts.forecast_uuid IS 'Ordered by time, version 7 of RFC 9562, so that the primary key grows at its end';
 COMMENT ON COLUMN forecasts.timestamp_utc IS 'The "now" that the forecast was made for; its values look ahead from here';
 COMMENT ON COLUMN forecasts.ml_model_uuid IS 'The model that made it; NULL where it is not known';
 COMMENT ON COLUMN forecasts.forecast_version IS 'The version of the software that made it; empty where it was not given';
