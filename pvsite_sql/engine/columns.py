@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Any, TypeVar
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,7 @@ _Value = TypeVar("_Value")
 _FEW_ROWS = 16_384
 _OUT_OF_RANGE = (OverflowError, ValueError)  # raised for Arrow's dates, times and durations that datetime cannot hold
 _UTC = "datetime64[us, UTC]"
+_NUMBER = attrgetter("int")  # of a UUID
 
 
 def column_of(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -108,6 +111,11 @@ def distinct_uuids(series: pd.Series[Any], column: str) -> tuple[Array, Array]:
         encoded = plain_uuids(series.tolist())
         if encoded is not None:
             return np.unique(encoded, return_inverse=True)
+    if series.dtype == object and set(map(type, cells := series.tolist())) == {UUID}:
+        numbers = list(map(_NUMBER, cells))  # hashed in half of the time of their UUIDs
+        places = {number: place for place, number in enumerate(dict.fromkeys(numbers))}
+        codes = np.fromiter(map(places.__getitem__, numbers), np.intp, len(numbers))
+        return sorted_uuids(codes, np.array([number.to_bytes(16, "big") for number in places], "S16"))
     codes, values = convert_distinct(series, column, as_uuid)
     return sorted_uuids(codes, np.array([value.bytes for value in values], "S16"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
-from bench import Bench, Sides, alternate, ask, run
+from bench import Bench, Sides, Table, alternate, ask, run, spread
 from data import MONTH, binary, make_months, sites, ticks
 
 from pvsite_sql.engine.queries import query
@@ -32,11 +33,12 @@ def processes(bench: Bench) -> None:
             copy.write(binary(ticks(sites(dsn, of), before)))
         run(dsn, "VACUUM ANALYZE generation")
         firsts = count(before, WARM_UP + sent)
+        busy: dict[int, list[float]] = {1: [], PROCESSES: []}
         rates = alternate(
             bench.size(5, 2),
             {
-                "one": lambda: _rate(dsn, of, sent, [next(firsts)]),
-                "several": lambda: _rate(dsn, of, sent, [next(firsts) for _ in range(PROCESSES)]),
+                "one": lambda: _rate(dsn, of, sent, [next(firsts)], busy),
+                "several": lambda: _rate(dsn, of, sent, [next(firsts) for _ in range(PROCESSES)], busy),
             },
             lambda: run(dsn, "CHECKPOINT"),
         )
@@ -46,22 +48,60 @@ def processes(bench: Bench) -> None:
             1.8,
             Sides(rates["several"], rates["one"], "rows/s"),
         )
+        if _busy_s() is not None:
+            _limit(bench, rates, busy)
 
 
-def _rate(dsn: str, of: int, sent: int, firsts: list[int]) -> float:
-    """Rows per second of as many processes, from the moment when all are ready until the last one is done."""
+def _limit(bench: Bench, rates: dict[str, list[float]], busy: dict[int, list[float]]) -> None:
+    cores = os.cpu_count() or 1
+    by_processes = {1: rates["one"], PROCESSES: rates["several"]}
+    limits = [cores / used for used in busy[1]]
+    bench.table(
+        Table(
+            "Processes that send ticks, and the cores that they keep busy",
+            f"One process keeps its server busy beside itself, so {cores} cores cannot do {cores} times its work. "
+            f"The limit is {spread(limits, '{:.2f}')} times, if a row cost several processes no more than one.",
+            ["processes", "rows/s", f"cores busy, of {cores}", "milliseconds of a core for 1,000 rows"],
+            [
+                [
+                    str(number),
+                    spread(found),
+                    spread(busy[number], "{:.2f}"),
+                    spread([used / rate * 1e6 for used, rate in zip(busy[number], found, strict=True)], "{:.2f}"),
+                ]
+                for number, found in by_processes.items()
+            ],
+        )
+    )
+
+
+def _busy_s() -> float | None:
+    """Seconds that the machine's cores have worked since its start; None where /proc does not tell."""
+    file = Path("/proc/stat")
+    if not file.exists():
+        return None
+    user, nice, system, _idle, _waiting, *others = map(int, file.read_text().partition("\n")[0].split()[1:9])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
+
+def _rate(dsn: str, of: int, sent: int, firsts: list[int], busy: dict[int, list[float]]) -> float:
+    """Rows per second of as many processes, from the moment when all are ready until the last one is done.
+
+    Adds to `busy`, by the number of processes, how many cores were at work meanwhile.
+    """
     ((stored,),) = ask(dsn, "SELECT count(*) FROM generation")
     with ExitStack() as stack:
         children = [stack.enter_context(_child(dsn, of, first, sent)) for first in firsts]
         for child in children:
             _expect(child, "ready")
-        begin = time.perf_counter()
+        begin, worked = time.perf_counter(), _busy_s() or 0.0
         for child in children:
             child.stdin.write("go\n")
             child.stdin.flush()
         for child in children:
             _expect(child, "done")
         took = time.perf_counter() - begin
+        busy[len(firsts)].append(((_busy_s() or 0.0) - worked) / took)
     assert ask(dsn, "SELECT count(*) FROM generation") == [(stored + len(firsts) * of * (WARM_UP + sent),)]
     return len(firsts) * of * sent / took
 
