@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import psycopg
 import pytest
+from commands import THOROUGH
 from forecast_cases import HOUR, MINUTE, NOON, forecast_frame, stored, together
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -26,7 +27,7 @@ FIELDS = list(ForecastValue.model_fields)
 
 def random_cases(examples: int) -> Any:
     return settings(
-        max_examples=examples,
+        max_examples=examples if THOROUGH else examples // 2,
         deadline=None,
         database=None,
         print_blob=True,

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from pvsite_sql import InsertResult, Repository, embedded, migrate
 
-from .servers import own_server, posix
+from ..servers import own_server, posix
 
 pytestmark = posix
 SMALL_MB, LARGE_MB, ROOM_MB = 32, 512, 4

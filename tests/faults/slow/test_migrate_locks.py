@@ -22,7 +22,7 @@ from pvsite_sql.engine import migrations as packaged
 from pvsite_sql.engine.queries import folder
 from pvsite_sql.migrate import runner
 
-from .servers import posix
+from ..servers import posix
 
 PROGRAM = """
 import sys

@@ -22,7 +22,7 @@ from pvsite_sql.engine.queries import folder
 from pvsite_sql.engine.session import QueryConnection
 from pvsite_sql.migrate import runner
 
-from .servers import posix
+from ..servers import posix
 from .test_migrate_locks import NAME, PROGRAM, WAITS, at_work, holding, number
 
 KEY = "0003.forecasts-primary-key"
