@@ -4,7 +4,7 @@
 --
 -- Changes the default alone: forecasts that are stored keep their UUIDs, and no table is rewritten.
 ALTER TABLE forecasts ALTER COLUMN forecast_uuid SET DEFAULT (
-    overlay(lpad(to_hex((date_part('epoch', clock_timestamp()) * 4096000)::bigint), 15, '0') PLACING '7' FROM 13 FOR 0)
+    overlay(lpad(to_hex((date_part('epoch', clock_timestamp()) * 4096000)::bigint), 15, '0'), '7', 13, 0)
     || right(translate(gen_random_uuid()::text, '-', ''), 16)
 )::uuid;
 COMMENT ON COLUMN forecasts.forecast_uuid IS 'Ordered by time, version 7 of RFC 9562, so that the primary key grows at its end';

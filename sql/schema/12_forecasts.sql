@@ -17,7 +17,7 @@ COMMENT ON FUNCTION forecast_gaps(timestamptz, integer, real[]) IS
 
 CREATE TABLE IF NOT EXISTS forecasts (
     forecast_uuid uuid NOT NULL DEFAULT (
-        overlay(lpad(to_hex((date_part('epoch', clock_timestamp()) * 4096000)::bigint), 15, '0') PLACING '7' FROM 13 FOR 0)
+        overlay(lpad(to_hex((date_part('epoch', clock_timestamp()) * 4096000)::bigint), 15, '0'), '7', 13, 0)
         || right(translate(gen_random_uuid()::text, '-', ''), 16)
     )::uuid,
     site_uuid uuid NOT NULL,

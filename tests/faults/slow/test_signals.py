@@ -1,7 +1,7 @@
 """A signal whose handler raises, at any moment of a call: Ctrl-C, sys.exit at SIGTERM, a soft time limit.
 
-Each program interrupts its own calls 100 times, and 200 times in `tox -e faults`. The exception comes out every time,
-the repository stays usable, a call is stored whole or not at all, and no connection is lost to the pool.
+Each program interrupts its own calls 200 times. The exception comes out every time, the repository stays usable, a call
+is stored whole or not at all, and no connection is lost to the pool.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from typing import Any, NoReturn
 import pandas as pd
 import psycopg
 import pytest
-from commands import THOROUGH, until
 from commands import run as command
+from commands import until
 from conftest import reading_frame
 from psycopg.conninfo import make_conninfo
 
 from pvsite_sql import Repository
 
-from .programs import run, started
+from ..programs import run, started
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has none of these signals")
 
-ROUNDS = 200 if THOROUGH else 100
+ROUNDS = 200
 ROWS = 1_000
 SLOTS = 48
 NAME = "interrupted"

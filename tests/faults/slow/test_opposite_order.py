@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .opposite_order import MODES, meet
+from ..opposite_order import MODES, meet
 
 
 @pytest.mark.parametrize(("table", "mode"), MODES)

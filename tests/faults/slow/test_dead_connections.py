@@ -17,8 +17,8 @@ from psycopg.conninfo import make_conninfo
 
 from pvsite_sql import PvsiteSqlError, Repository
 
-from .programs import ends
-from .servers import OwnServer, own_server, posix
+from ..programs import ends
+from ..servers import OwnServer, own_server, posix
 
 NAME = "dead"
 SIZES = [1, 4, 6, 10, 20]

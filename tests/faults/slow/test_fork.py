@@ -24,7 +24,7 @@ from psycopg_pool import ConnectionPool
 
 from pvsite_sql import Repository
 
-from .programs import Told, forked, run
+from ..programs import Told, forked, run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

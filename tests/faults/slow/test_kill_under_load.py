@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .kills import kill_under_load
-from .servers import own_server, posix
+from ..kills import kill_under_load
+from ..servers import own_server, posix
 
 
 @posix

@@ -11,8 +11,8 @@ from commands import until
 
 from pvsite_sql import Repository
 
-from .loads import LOADS, Load, of_each_load, stored
-from .servers import OwnServer, own_server, posix
+from ..loads import LOADS, Load, of_each_load, stored
+from ..servers import OwnServer, own_server, posix
 
 pytestmark = posix
 of_each_end = pytest.mark.parametrize("how", ["SIGINT", "SIGQUIT", "SIGKILL"])
