@@ -217,7 +217,7 @@ class Machine(RuleBasedStateMachine):
 
     def set_model(self, site: UUID, name: str, version: str | None, how: str) -> None:
         stored = {(each.name, each.version): each for each in self.repo.ml_models.list() if each.name == name}
-        newest = max(stored.values(), key=lambda each: (each.created_utc, each.ml_model_uuid), default=None)
+        newest = max(stored.values(), key=lambda each: (each.created_utc, each.version), default=None)
         chosen = newest if version is None else stored.get((name, version))
         if site == NOBODY or chosen is None:
             with pytest.raises(NotFound):

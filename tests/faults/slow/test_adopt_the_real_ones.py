@@ -25,7 +25,7 @@ PACKAGES = {
 }
 SIZES = {"1.0.6": (200, 500, 50, 50), "1.2.15": (20, 100, 5, 20)}  # sites, readings, forecasts and values of each
 SOME = {"1.0.6": "SELECT EXISTS (SELECT FROM forecasts)", "1.2.15": "SELECT EXISTS (SELECT FROM generation)"}
-OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^pvsite-sql'"
 SUMS = """
     SELECT
         (SELECT count(*) FROM {}), (SELECT count(*) FROM generation), (SELECT count(*) FROM forecasts),

@@ -31,7 +31,8 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 CHILDREN = 3
 NAME = "parent of forks"
 SESSIONS = """
-    SELECT pid FROM pg_stat_activity WHERE application_name = %s AND datname = current_database() ORDER BY pid
+    SELECT pid FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()
+    ORDER BY backend_start, pid  -- a later session can have a lower pid
 """
 
 
