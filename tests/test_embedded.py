@@ -126,6 +126,14 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.005)
 
 
+def nothing_stays(place: Path) -> None:
+    """A supervisor may be too young for its owner to wait for it."""
+    deadline = time.monotonic() + 20
+    while (remains := left(place)) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert remains == []
+
+
 def child(body: str, *, python: str = sys.executable, package: Path = PACKAGE, **options: Any) -> subprocess.Popen[str]:
     command = [python, "-c", PRELUDE + textwrap.dedent(body), str(package)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
@@ -383,7 +391,7 @@ def test_a_signal_during_the_start_stops_it(name: str, code: int, place: Path) -
     owner.send_signal(getattr(signal, name))
     said, _ = owner.communicate(timeout=30)
     assert "up" not in said.splitlines()
-    until(lambda: not left(place))  # the supervisor may be too young for its owner to wait for it
+    nothing_stays(place)
     assert owner.returncode == code
 
 
@@ -397,7 +405,7 @@ def test_a_killed_owner_leaves_nothing_either(moment: str, place: Path) -> None:
         until(lambda: list(place.iterdir()))
     os.killpg(owner.pid, signal.SIGKILL)
     owner.communicate(timeout=30)
-    until(lambda: not left(place))
+    nothing_stays(place)
 
 
 @posix
@@ -410,7 +418,7 @@ def test_more_signals_during_the_stop(place: Path) -> None:
     time.sleep(0.02)
     owner.send_signal(signal.SIGINT)
     owner.communicate(timeout=30)
-    until(lambda: not left(place))
+    nothing_stays(place)
 
 
 @posix

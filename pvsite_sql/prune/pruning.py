@@ -8,6 +8,7 @@ transaction. Other rows are deleted only if they are still equal to the archived
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +28,7 @@ from .sites import SiteFilter
 
 __all__ = ["prune"]
 
+_LOCK_WAIT_S = 2.0  # the session of a prune that has ended holds its lock for a moment
 _Report = Callable[[str], None]
 
 
@@ -127,8 +129,11 @@ def _check_table(conn: QueryConnection, parent: Parent, before: datetime, *, cur
             f"{table['user_name']} may not delete rows of {table['name']}; {table['owner']} and members of "
             "pvsite_admin may"
         )
-    if not conn.values("prune/lock", name=table["name"])[0]:
-        raise PvsiteSqlError(f"another prune of {table['name']} is running, or its last statement is")
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while not conn.values("prune/lock", name=table["name"])[0]:
+        if time.monotonic() > deadline:
+            raise PvsiteSqlError(f"another prune of {table['name']} is running, or its last statement is")
+        time.sleep(0.05)
     return str(table["name"])
 
 
