@@ -325,7 +325,7 @@ def test_the_end_of_the_block_while_another_thread_runs_own_sql_is_no_silent_com
 
     def slow(connection: psycopg.Connection) -> None:
         began.set()
-        connection.execute("SELECT pg_sleep(60)")
+        connection.execute(SLEEP)
 
     with pytest.raises(PvsiteSqlError, match="has not ended"), one.transaction() as tx:  # noqa: PT012
         connection = tx.connection

@@ -482,3 +482,16 @@ class TestRights:
             "SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = 'public.forecasts_p2024_06'::regclass"
         )
         assert admin.execute(whose).fetchall() == [("forecasts",)]
+
+
+def test_a_new_month_that_the_server_does_not_find_is_tried_once_more(repo, site, monkeypatch):
+    """As it was seen beside a DETACH PARTITION CONCURRENTLY."""
+    made, ensure = [], partitions.ensure
+
+    def ensure_later(*arguments, **options):
+        made.append(arguments)
+        return ensure(*arguments, **options) if len(made) > 1 else []
+
+    monkeypatch.setattr(partitions, "ensure", ensure_later)
+    assert repo.generation.insert(reading_frame(site.site_uuid, rows=1)).inserted == 1
+    assert len(made) == 2

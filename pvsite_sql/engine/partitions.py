@@ -79,16 +79,15 @@ def write(
 ) -> Result:
     """Do work that writes rows of these months, whose partitions are made before where they are missing.
 
-    Months that were seen before are not asked about again. If one of them is gone since (`prune` removed it), the work
-    fails, is undone, and done once more.
+    Months that were seen before are not asked about again. If one of them is gone since (`prune` removed it), or the
+    server does not find a new one beside a DETACH, the work fails, is undone, and done once more.
     """
     known = session.settings.known_months
-    unknown = [month for month in months if (parent, month) not in known]
-    _ensure_unknown(session, conn, parent, unknown)
+    _ensure_unknown(session, conn, parent, [month for month in months if (parent, month) not in known])
     try:
         return work()
     except CheckFailed as error:
-        if error.constraint_name is not None or len(unknown) == len(months):  # PostgreSQL names all other checks
+        if error.constraint_name is not None:  # PostgreSQL names all checks but that of a row without a partition
             raise
     known.difference_update((parent, month) for month in months)
     _ensure_unknown(session, conn, parent, months)

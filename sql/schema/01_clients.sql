@@ -1,4 +1,4 @@
--- Who hands in sites and their readings.
+-- The companies that provide sites and their readings.
 CREATE TABLE IF NOT EXISTS clients (
     client_uuid uuid NOT NULL DEFAULT gen_random_uuid(),
     client_name text NOT NULL,
