@@ -30,8 +30,7 @@ import pvsite_sql
 from pvsite_sql import InvalidInput
 from pvsite_sql.cli import load as cli_load
 from pvsite_sql.demo import sample
-from pvsite_sql.load import Layout, LoadResult, Progress, layout, load
-from pvsite_sql.load import files as load_files
+from pvsite_sql.load import Layout, LoadResult, Progress, csv_files, layout, load, parquet_files
 from pvsite_sql.load.cells import CellParser
 from pvsite_sql.load.files import batches
 
@@ -72,8 +71,8 @@ def of_site(site, rows):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(load_files, "_BATCH_LINES", 3)
-    monkeypatch.setattr(load_files, "_BATCH_ROWS", 3)
+    monkeypatch.setattr(csv_files, "_BATCH_LINES", 3)
+    monkeypatch.setattr(parquet_files, "_BATCH_ROWS", 3)
 
 
 def test_measured_readings_as_they_come(repo, site, dsn, tmp_path):
@@ -264,7 +263,7 @@ def bad_file(site, tmp_path):
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 100])
 def test_rows_that_cannot_be_stored_are_put_aside_with_line_and_reason(repo, site, dsn, tmp_path, monkeypatch, batch):
-    monkeypatch.setattr(load_files, "_BATCH_LINES", batch)
+    monkeypatch.setattr(csv_files, "_BATCH_LINES", batch)
     file, expected = bad_file(site, tmp_path)
     rejects = written(tmp_path / "rejects.csv", "of another load\n" * 100)
     assert loaded(dsn, file, "--rejects", rejects) == (0, counts(inserted=3, rejected=len(expected)), "")
@@ -714,7 +713,7 @@ def test_lines_and_cells_are_those_of_a_csv_reader(tmp_path_factory, rows, quoti
             expected.append((line, row if len(row) == 3 else None))
         line = reader.line_num + 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(load_files, "_BATCH_LINES", size)
+        patch.setattr(csv_files, "_BATCH_LINES", size)
         found = []
         for batch in batches(str(file), Layout()):
             cells = zip(batch.numbers.tolist(), zip(*batch.cells.values(), strict=True), strict=True)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import InvalidInput
 
-__all__ = ["Ambiguous", "Layout", "Unit"]
+__all__ = ["Ambiguous", "Layout", "Unit", "find_column"]
 
 Unit = Literal["W", "kW", "MW"]
 Ambiguous = Literal["error", "earlier", "later", "order"]
@@ -21,7 +21,7 @@ Ambiguous = Literal["error", "earlier", "later", "order"]
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns and formats of files of readings.
+    """The columns and formats of files of readings. A column is given by its name, or by its number, counted from 1.
 
     Attributes:
         site_uuid: the site of all rows; None: the files have a site column.
@@ -44,10 +44,10 @@ class Layout:
     """
 
     site_uuid: UUID | None = None
-    site_column: str = "site_uuid"
-    time_column: str = "start_utc"
-    end_column: str | None = None
-    power_column: str | None = None
+    site_column: str | int = "site_uuid"
+    time_column: str | int = "start_utc"
+    end_column: str | int | None = None
+    power_column: str | int | None = None
     timezone: str = "UTC"
     ambiguous: Ambiguous = "error"
     time_format: str | None = None
@@ -79,13 +79,13 @@ class Layout:
         if self.separator == self.decimal:
             raise InvalidInput("must differ from the decimal sign", column="separator")
 
-    def select_columns(self, header: Sequence[str], file: str) -> dict[str, str]:
-        """Return the names of the columns to read, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
+    def select_columns(self, header: Sequence[str], file: str) -> dict[str, int]:
+        """Return the positions of the columns to read, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
 
         Raises:
             InvalidInput: a column is missing or duplicated.
         """
-        names = {
+        columns: dict[str, str | int | None] = {
             "site_uuid": None if self.site_uuid is not None else self.site_column,
             "start_utc": self.time_column,
             "end_utc": self.end_column or ("end_utc" if "end_utc" in header else None),
@@ -97,13 +97,30 @@ class Layout:
                 raise InvalidInput(
                     f"{file} has the columns power_kw and generation_power_kw: choose one as the power column"
                 )
-            names["power_kw"] = (both or ["power_kw"])[0]
-        columns = {key: name for key, name in names.items() if name is not None}
-        for name in columns.values():
-            if (count := header.count(name)) != 1:
-                problem = f"{count} columns {name!r}" if count else f"no column {name!r}"
-                raise InvalidInput(f"{file} has {problem}; its header is {', '.join(map(repr, header))}")
-        return columns
+            columns["power_kw"] = (both or ["power_kw"])[0]
+        return {key: find_column(column, header, file) for key, column in columns.items() if column is not None}
+
+
+def find_column(column: str | int, header: Sequence[str], file: str) -> int:
+    """Return the position of a column that is given by its name, or by its number, counted from 1.
+
+    A name that consists of digits is a number, unless the header has it.
+
+    Raises:
+        InvalidInput: the header has no such column, or several of this name.
+    """
+    if isinstance(column, str) and column in header:
+        if (count := header.count(column)) > 1:
+            numbers = [number for number, name in enumerate(header, 1) if name == column]
+            raise InvalidInput(
+                f"{file} has {count} columns {column!r}: choose one by its number, "
+                f"{', '.join(map(str, numbers[:-1]))} or {numbers[-1]}"
+            )
+        return header.index(column)
+    number = int(column) if isinstance(column, int) or (column.isascii() and column.isdigit()) else 0
+    if 1 <= number <= len(header):
+        return number - 1
+    raise InvalidInput(f"{file} has no column {column!r}; its header is {', '.join(map(repr, header))}")
 
 
 def _check_time_format(time_format: str) -> None:

@@ -21,8 +21,9 @@ from ..errors import Duplicate, InvalidInput, NotFound, PvsiteSqlError
 from ..generation import GenerationOnConflict
 from ..models import InsertResult
 from ..repository import Repository
+from .batch import Batch
 from .cells import CellParser
-from .files import Batch, batches, display_name, expand, file_size
+from .files import batches, display_name, expand, file_size
 from .layout import Layout
 from .rejects import Rejects
 

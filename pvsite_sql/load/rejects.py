@@ -13,7 +13,7 @@ from typing import IO, Any, Self
 import pandas as pd
 
 from ..errors import InvalidInput, PvsiteSqlError
-from .files import Batch, Cells
+from .batch import Batch, Cells
 from .layout import Layout
 
 __all__ = ["Rejects"]
