@@ -32,7 +32,7 @@ __all__ = ["GenerationOnConflict", "GenerationReadings"]
 GenerationOnConflict = Literal["ignore", "update", "error"]
 
 _STAGED: dict[str, Type] = {**READINGS, "position": "bigint"}
-_PROBED_SITES = 64  # repeated rows mostly concern all sites; looking up thousands of sites takes longer than the COPY
+_PROBED_SITES = 32  # repeated rows mostly concern all sites; looking up thousands of sites takes longer than the COPY
 _BLOCK_ROWS = 4_096  # decoded together, while the next rows arrive
 _KEEP = {"ignore": "first", "update": "last", "error": "none"}
 

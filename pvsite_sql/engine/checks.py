@@ -124,7 +124,7 @@ def plain_uuids(cells: list[Any]) -> Array | None:
     """
     kinds = set(map(type, cells))
     if kinds == {UUID}:
-        return np.frombuffer(b"".join([cell.bytes for cell in cells]), "S16")
+        return np.frombuffer(b"".join([cell.int.to_bytes(16, "big") for cell in cells]), "S16")
     if kinds != {str} or set(map(len, cells)) != {_UUID_LENGTH}:
         return None
     text = "".join(cells)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Readings", "find_bad_rows", "parse_readings", "parts_of"]
 
 _PART_MODELS = 100_000
+_MAX_RADIX = 65_535
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,11 @@ class Readings:
 
     def months(self) -> list[date]:
         """Return the first days of the months (UTC) in which readings start, in ascending order."""
-        months: list[date] = (
-            np.unique(datetime64_of(self.columns["start_utc"]).astype("M8[M]")).astype("M8[D]").tolist()
-        )
+        starts = self.columns["start_utc"]
+        ends = np.array([starts.min(), starts.max()] if len(starts) else [], starts.dtype)
+        if len(set(datetime64_of(ends).astype("M8[M]").tolist())) > 1:
+            ends = starts
+        months: list[date] = np.unique(datetime64_of(ends).astype("M8[M]")).astype("M8[D]").tolist()
         return months
 
     def window(self) -> tuple[datetime, datetime]:
@@ -219,7 +222,7 @@ def _columns(frame: Frame, interval: timedelta) -> tuple[Array, Array, Array, Ar
 
 def _chosen(site: Array, start: Array, keep: str, first_row: int) -> Array:
     """Return the positions of the rows to store, by site and start."""
-    order: Array = np.lexsort((start, site))  # stable: rows with the same key stay in the order of the frame
+    order = _order(site, start)
     repeated = (np.diff(site[order]) == 0) & (np.diff(start[order]) == 0)
     if not repeated.any():
         return order
@@ -231,3 +234,16 @@ def _chosen(site: Array, start: Array, keep: str, first_row: int) -> Array:
         raise Duplicate(str(rows), constraint_name="generation_pkey")
     edge = np.ones(1, bool)
     return order[np.r_[edge, ~repeated] if keep == "first" else np.r_[~repeated, edge]]
+
+
+def _order(site: Array, start: Array) -> Array:
+    """Return the positions of the rows by site and start. Rows with the same key stay in the order of the frame."""
+    if int(site.max()) > _MAX_RADIX:
+        order: Array = np.lexsort((start, site))
+        return order
+    small = site.astype("u2")  # numpy sorts these by radix, ten times as fast
+    if (start[1:] >= start[:-1]).all():
+        return np.argsort(small, kind="stable")
+    by_start = np.argsort(start, kind="stable")
+    ordered: Array = by_start[np.argsort(small[by_start], kind="stable")]
+    return ordered
