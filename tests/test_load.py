@@ -25,6 +25,7 @@ from conftest import reading_frame
 from hostile import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from loading import counts, loaded, of_site, stored, written
 
 import pvsite_sql
 from pvsite_sql import InvalidInput
@@ -42,31 +43,6 @@ WAITING = """
 """
 CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'load' AND datname = current_database()"
 NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
-
-
-def loaded(dsn, *arguments, **options):
-    return called("load", "--dsn", dsn, *arguments, **options)
-
-
-def stored(repo):
-    """The readings, as start, power and minutes."""
-    return [
-        (row.start_utc, row.generation_power_kw, (row.end_utc - row.start_utc) / timedelta(minutes=1))
-        for row in repo.generation.read()
-    ]
-
-
-def counts(inserted=0, updated=0, skipped=0, rejected=0):
-    return f"{inserted} inserted, {updated} updated, {skipped} skipped, {rejected} rejected\n"
-
-
-def written(path, text):
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def of_site(site, rows):
-    return "site_uuid,start_utc,power_kw\n" + "".join(f"{site.site_uuid},{time},{power}\n" for time, power in rows)
 
 
 @pytest.fixture

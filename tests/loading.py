@@ -1,0 +1,36 @@
+"""What the tests of `pvsite-sql load` share: files of readings, the command in this process, and what it has stored."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from commands import called
+
+
+def loaded(dsn, *arguments, **options):
+    """Run `pvsite-sql load` in this process: exit code, standard output, standard error."""
+    return called("load", "--dsn", dsn, *arguments, **options)
+
+
+def stored(repo):
+    """The readings, as start, power and minutes."""
+    return [
+        (row.start_utc, row.generation_power_kw, (row.end_utc - row.start_utc) / timedelta(minutes=1))
+        for row in repo.generation.read()
+    ]
+
+
+def counts(inserted=0, updated=0, skipped=0, rejected=0):
+    """The line that a load ends with."""
+    return f"{inserted} inserted, {updated} updated, {skipped} skipped, {rejected} rejected\n"
+
+
+def written(path, text):
+    """The path, after the text or the bytes were written there."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def of_site(site, rows):
+    """A CSV file of pairs of a time and a power."""
+    return "site_uuid,start_utc,power_kw\n" + "".join(f"{site.site_uuid},{time},{power}\n" for time, power in rows)
