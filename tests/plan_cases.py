@@ -323,6 +323,18 @@ CASES: dict[str, list[Case]] = {
     "clients/list": [case(**WHOLE), case(**PAGE)],
     "clients/rename": [case(client_name="client 7", new_name="new"), case(client_name="nobody", new_name="new")],
     "clients/delete": [case(client_name="idle"), case(client_name="nobody")],
+    "load/sites_by_client_site_id": [
+        case(client_site_ids=["7", "8", "-1"], client_name=""),
+        case(client_site_ids=[str(n) for n in range(100, 120)], client_name="client 14"),
+    ],
+    "load/sites_by_client_site_name": [
+        case(client_site_names=["roof 13", "roof 14", "nothing"], client_name=""),
+        case(client_site_names=[f"roof {n}" for n in range(100, 120)], client_name="client 14"),
+    ],
+    "load/sites_by_ml_id": [
+        case(ml_ids=["7", "8", "-1"], client_name=""),
+        case(ml_ids=[str(n) for n in range(100, 120)], client_name="client 14"),
+    ],
     "prune/detach_set_timeout": [case(milliseconds="1000")],
     "prune/detach_statements": [case(parent="generation", partition="public.generation_p2024_06")],
     "prune/detach_tables": [case(parent="generation", before_utc="2024-06-12T00:00Z")],
@@ -745,6 +757,10 @@ COUNTS = {
         SELECT count(*) FROM sites AS s
         WHERE
             CASE
+                WHEN %(client_site_ids)s::integer[] IS NOT NULL
+                    THEN s.client_site_id = ANY(%(client_site_ids)s::integer[])
+                WHEN %(client_site_names)s::text[] IS NOT NULL
+                    THEN s.client_site_name = ANY(%(client_site_names)s::text[])
                 WHEN %(client_site_id)s::integer IS NULL THEN s.client_site_name = %(client_site_name)s
                 ELSE s.client_site_id = %(client_site_id)s::integer
             END

@@ -150,7 +150,8 @@ class Prover:
         if factor not in COUNTS:
             return self._rows(factor)
         optional = ("site_uuids", "user_uuids", "site_group_name", "email", "client_site_id", "model_name", "name")
-        missing = dict.fromkeys((*optional, "horizon_minutes"))
+        lists = ("client_site_ids", "client_site_names")
+        missing = dict.fromkeys((*optional, *lists, "client_site_name", "horizon_minutes"))
         return self._number(COUNTS[factor], missing | values)
 
     def _rows(self, table: str) -> int:

@@ -215,7 +215,10 @@ BAD = [
     ("SITE,2024-06-02 00:00:00.0000001,1.5\n", "start_utc: must not have a fraction of a microsecond"),
     ('SITE,"2024-06-02\n",1.5\n', None),
     (",2024-06-02,1.5\n", "site_uuid: no value"),
-    ("4711,2024-06-02,1.5\n", "site_uuid: must be a UUID, got '4711'"),
+    (
+        "4711,2024-06-02,1.5\n",
+        "site_uuid: must be a UUID, got '4711' (--site-key is for other keys)",
+    ),
     (f"{UNKNOWN},2024-06-02,1.5\n", "site_uuid: no site has this uuid"),
     ("SITE,2024-06-02\n", "2 fields, but the header has 3: 'SITE,2024-06-02'"),
     ("SITE,2024-06-02,1,5\n", "4 fields, but the header has 3: 'SITE,2024-06-02,1,5'"),
@@ -449,7 +452,7 @@ def test_types_of_parquet(uuids, times, powers, tmp_path):
     file = tmp_path / "a.parquet"
     pq.write_table(pa.table(table), file, row_group_size=2)
     layout = Layout(timezone=zone)
-    reader = CellParser(layout, set)
+    reader = CellParser(layout, lambda keys: {key: [key] for key in keys})
     frames = []
     for batch in batches(str(file), layout):
         frame, reasons = reader.frame(batch.cells, len(batch.numbers))
@@ -606,6 +609,7 @@ def test_without_pyarrow_only_parquet_is_out_of_reach(repo, site, dsn, tmp_path)
 def test_the_choices_of_the_command_are_those_of_the_library():
     assert get_args(cli_load._Unit) == get_args(layout.Unit)
     assert get_args(cli_load._Ambiguous) == get_args(layout.Ambiguous)
+    assert get_args(cli_load._SiteKey) == get_args(layout.SiteKey)
 
 
 def test_help_fits_and_shows_examples_line_by_line():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +23,8 @@ __all__ = ["load"]
 # copies of types in `pvsite_sql.load`, which imports pandas; a test compares them
 _Unit = Literal["W", "kW", "MW"]
 _Ambiguous = Literal["error", "earlier", "later", "order"]
+_SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
+_COLUMNS = "Columns"  # panels of --help
 
 
 def load(
@@ -35,10 +38,29 @@ def load(
     ],
     *,
     site: Annotated[
-        str | None, typer.Option(metavar="UUID", help="Site of all rows, for files without a site column.")
+        str | None,
+        typer.Option(
+            metavar="KEY", rich_help_panel=_COLUMNS, help="Site of all rows, for files without a site column: its uuid."
+        ),
     ] = None,
     site_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column with the site uuids. [default: site_uuid]")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_COLUMNS,
+            help="Column that names the sites. [default: the one called like --site-key]",
+        ),
+    ] = None,
+    site_key: Annotated[
+        _SiteKey,
+        typer.Option(
+            rich_help_panel=_COLUMNS,
+            help="What --site and the site column have: uuids, or the values of another column of the table sites.",
+        ),
+    ] = "site_uuid",
+    client: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="Client whose sites these are. [default: any]"),
     ] = None,
     time_column: Annotated[str, typer.Option(metavar="NAME", help="Column with the start times.")] = "start_utc",
     end_column: Annotated[
@@ -46,9 +68,22 @@ def load(
         typer.Option(metavar="NAME", help="Column with the end times. [default: end_utc, if the file has it]"),
     ] = None,
     power_column: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Column with the power. [default: power_kw or generation_power_kw]"),
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_COLUMNS,
+            help="Column with the power; with --wide also several, one option each. [default: power_kw or "
+            "generation_power_kw]",
+        ),
     ] = None,
+    wide: Annotated[
+        bool,
+        typer.Option(
+            "--wide",
+            rich_help_panel=_COLUMNS,
+            help="The file has a column for each site, and the header names the sites by --site-key.",
+        ),
+    ] = False,
     unit: Annotated[_Unit, typer.Option(help="Unit of the power.")] = "kW",
     interval: Annotated[
         float, typer.Option(metavar="MINUTES", help="Duration of each reading, for files without an end column.")
@@ -112,21 +147,26 @@ def load(
     conninfo = require_dsn(dsn, "load")
     if site is not None and site_column is not None:
         exit_with(2, "Use either --site or --site-column, not both.")
+    if site is not None and wide:
+        exit_with(2, "--site: not with --wide, where the header names the sites")
 
     from ..engine.inputs import as_uuid
     from ..errors import InvalidInput
     from ..limits import CallLimits, Limits
-    from ..load import Layout
+    from ..load import Layout, find_site
     from ..load import load as load_files
     from ..repository import Repository
 
     try:
         layout = Layout(
-            site_uuid=None if site is None else as_uuid(site, "site"),
-            site_column=site_column or "site_uuid",
+            site_uuid=None if site is None or site_key != "site_uuid" else as_uuid(site, "site"),
+            site_column=site_column,
+            site_key=site_key,
+            client_name=client,
             time_column=time_column,
             end_column=end_column,
-            power_column=power_column,
+            power_column=power_column[0] if power_column and len(power_column) == 1 else power_column or None,
+            wide=wide,
             timezone=timezone,
             ambiguous=ambiguous,
             time_format=time_format,
@@ -136,7 +176,8 @@ def load(
             encoding=encoding,
         )
     except InvalidInput as error:
-        exit_with(2, f"--{(error.column or '').replace('_', '-')}: {error.reason}")
+        name = {"client_name": "client", "site_uuid": "site"}.get(error.column or "", error.column or "")
+        exit_with(2, f"--{name.replace('_', '-')}: {error.reason}")
     try:
         duration = timedelta(minutes=interval)
     except (ValueError, OverflowError):  # nan, inf
@@ -155,6 +196,8 @@ def load(
     pool: dict[str, Any] = {"min_size": 2, "max_size": 2, "kwargs": {"prepare_threshold": None}}
     with Repository(conninfo, limits=limits, slow_query_ms=None, **pool) as repo, _progress_bar() as progress:
         repo.check()
+        if site is not None and layout.site_uuid is None:
+            layout = replace(layout, site_uuid=find_site(repo, layout, site))
         result = load_files(
             repo,
             files,

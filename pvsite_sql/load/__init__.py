@@ -2,5 +2,6 @@
 
 from .layout import Layout
 from .readings import LoadResult, Progress, load
+from .sites import find_site
 
-__all__ = ["Layout", "LoadResult", "Progress", "load"]
+__all__ = ["Layout", "LoadResult", "Progress", "find_site", "load"]

@@ -10,7 +10,10 @@ import pandas as pd
 
 from ..engine.arrays import Array
 
-__all__ = ["Batch", "Cells"]
+__all__ = ["REJECT_COLUMNS", "WIDE_KEY", "Batch", "Cells"]
+
+REJECT_COLUMNS = ("file", "line", "reason")  # before the others, in the file for rejected rows
+WIDE_KEY = "power_kw of "  # before the name of the column, in the keys of a batch with a column for each site
 
 Cells = Union[Sequence[str], "pd.Series[Any]"]  # texts, "" for a missing one; or a typed column
 
@@ -26,6 +29,7 @@ class Batch:
         number_kind: "line" or "row".
         bytes_read: how many bytes of the file were read so far; of a gzipped file, compressed bytes.
         unreadable: line numbers of invalid lines, with the reason.
+        lines: the lines of a file with a column for each site that the rows are from; None: each row is a line.
     """
 
     columns: Mapping[str, str]
@@ -34,3 +38,4 @@ class Batch:
     number_kind: Literal["line", "row"]
     bytes_read: int
     unreadable: Sequence[tuple[int, str]] = field(default=())
+    lines: Batch | None = None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 import pandas as pd
 
@@ -12,8 +11,9 @@ from .batch import Cells
 from .layout import Layout
 from .powers import parse_powers
 from .reasons import Reasons
-from .sites import SiteParser, one_site
+from .sites import SiteFinder, SiteParser, one_site
 from .times import TimeParser
+from .wide import check_sites
 
 __all__ = ["CellParser"]
 
@@ -21,10 +21,10 @@ __all__ = ["CellParser"]
 class CellParser:
     """Parses the cells of one file, batch by batch."""
 
-    def __init__(self, layout: Layout, existing_sites: Callable[[Iterable[UUID]], set[UUID]]) -> None:
-        """Set the layout of the file, and a function that returns which of the given sites exist."""
+    def __init__(self, layout: Layout, find_sites: SiteFinder) -> None:
+        """Set the layout of the file, and a function that finds sites."""
         self._layout = layout
-        self._sites = SiteParser(existing_sites)
+        self._sites = SiteParser(layout, find_sites)
         self._times = {key: TimeParser(layout) for key in ("start_utc", "end_utc")}
 
     def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
@@ -33,6 +33,8 @@ class CellParser:
         frame: dict[str, Any] = {}
         if self._layout.site_uuid is None:
             frame["site_uuid"], reasons["site_uuid"] = self._sites.parse(cells["site_uuid"])
+            if self._layout.wide:
+                check_sites(cells["site_uuid"], frame["site_uuid"], reasons["site_uuid"])
         else:
             frame["site_uuid"] = one_site(self._layout.site_uuid, rows)
         for key, parser in self._times.items():

@@ -53,7 +53,8 @@ def _batches(text: IO[str], raw: io.BufferedReader, file: str, layout: Layout) -
     positions = layout.select_columns(header, file)
     columns = {key: header[position] for key, position in positions.items()}
     lines_before = reader.line_num
-    while lines := list(islice(text, _BATCH_LINES)):
+    batch_lines = max(1, _BATCH_LINES // len(positions)) if layout.wide else _BATCH_LINES
+    while lines := list(islice(text, batch_lines)):
         numbers: Array = np.arange(lines_before + 1, lines_before + 1 + len(lines))
         unreadable: list[tuple[int, str]] = []
         if (fields := _plain_fields(lines, layout.separator, len(header))) is not None:

@@ -16,6 +16,7 @@ from .batch import Batch
 from .csv_files import csv_batches
 from .layout import Layout
 from .parquet_files import parquet_batches
+from .wide import unpivot
 
 __all__ = ["batches", "display_name", "expand", "file_size"]
 
@@ -53,7 +54,7 @@ def file_size(file: str) -> int | None:
 
 
 def batches(file: str, layout: Layout) -> Iterator[Batch]:
-    """Yield the rows of a CSV, gzipped CSV or Parquet file. Its first bytes determine the format.
+    """Yield the readings of a CSV, gzipped CSV or Parquet file. Its first bytes determine the format.
 
     Args:
         file: the path; `-` is standard input.
@@ -63,6 +64,11 @@ def batches(file: str, layout: Layout) -> Iterator[Batch]:
         InvalidInput: the format is invalid, or a column is missing.
         PvsiteSqlError: the file cannot be read.
     """
+    lines = _lines(file, layout)
+    return unpivot(lines) if layout.wide else lines
+
+
+def _lines(file: str, layout: Layout) -> Iterator[Batch]:
     name = display_name(file)
     with ExitStack() as stack:
         try:

@@ -11,12 +11,15 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from ..engine.inputs import as_name
 from ..errors import InvalidInput
+from .batch import REJECT_COLUMNS, WIDE_KEY
 
-__all__ = ["Ambiguous", "Layout", "Unit", "find_column"]
+__all__ = ["Ambiguous", "Layout", "SiteKey", "Unit", "find_column"]
 
 Unit = Literal["W", "kW", "MW"]
 Ambiguous = Literal["error", "earlier", "later", "order"]
+SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,14 @@ class Layout:
 
     Attributes:
         site_uuid: the site of all rows; None: the files have a site column.
-        site_column: the column with the site uuids.
+        site_column: the column that names the sites; None: the one that is called like `site_key`.
+        site_key: what the site column has: site uuids, or another column of the table `sites`.
+        client_name: the client whose sites these are; None: look among all sites.
         time_column: the column with the start times.
         end_column: the column with the end times; None: `end_utc`, if a file has it.
-        power_column: the column with the power; None: `power_kw` or `generation_power_kw`.
+        power_column: the column with the power; None: `power_kw` or `generation_power_kw`. With `wide`, one or several.
+        wide: each site has a column with its power, and the header names the sites by `site_key`. All columns other
+            than those of times are sites', or those that `power_column` lists.
         timezone: time zone of times without a UTC offset.
         ambiguous: how to read a local time that occurs twice because clocks were set back. "error" rejects it;
             "earlier" and "later" choose one; "order" chooses the later one if the site has the time a second time in
@@ -44,10 +51,13 @@ class Layout:
     """
 
     site_uuid: UUID | None = None
-    site_column: str | int = "site_uuid"
+    site_column: str | int | None = None
+    site_key: SiteKey = "site_uuid"
+    client_name: str | None = None
     time_column: str | int = "start_utc"
     end_column: str | int | None = None
-    power_column: str | int | None = None
+    power_column: str | int | Sequence[str | int] | None = None
+    wide: bool = False
     timezone: str = "UTC"
     ambiguous: Ambiguous = "error"
     time_format: str | None = None
@@ -57,11 +67,20 @@ class Layout:
     encoding: str = "utf-8"
 
     def __post_init__(self) -> None:
-        for name, values in (("unit", get_args(Unit)), ("ambiguous", get_args(Ambiguous)), ("decimal", (".", ","))):
+        choices = {
+            "site_key": get_args(SiteKey),
+            "unit": get_args(Unit),
+            "ambiguous": get_args(Ambiguous),
+            "decimal": (".", ","),
+        }
+        for name, values in choices.items():
             if getattr(self, name) not in values:
                 raise InvalidInput(
                     f"must be {', '.join(values[:-1])} or {values[-1]}, got {getattr(self, name)!r}", column=name
                 )
+        if self.client_name is not None:
+            as_name(self.client_name, "client_name")
+        self._check_wide()
         try:
             ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError):  # OSError: the name of a folder of time zones
@@ -79,26 +98,56 @@ class Layout:
         if self.separator == self.decimal:
             raise InvalidInput("must differ from the decimal sign", column="separator")
 
+    def _check_wide(self) -> None:
+        if not self.wide and not (self.power_column is None or isinstance(self.power_column, (str, int))):
+            raise InvalidInput("only --wide takes several", column="power_column")
+        for name in ("site_uuid", "site_column"):
+            if self.wide and getattr(self, name) is not None:
+                raise InvalidInput("not with --wide, where the header names the sites", column=name)
+
     def select_columns(self, header: Sequence[str], file: str) -> dict[str, int]:
         """Return the positions of the columns to read, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
 
         Raises:
             InvalidInput: a column is missing or duplicated.
         """
+        site_column = self.site_key if self.site_column is None else self.site_column
         columns: dict[str, str | int | None] = {
-            "site_uuid": None if self.site_uuid is not None else self.site_column,
+            "site_uuid": None if self.site_uuid is not None or self.wide else site_column,
             "start_utc": self.time_column,
             "end_utc": self.end_column or ("end_utc" if "end_utc" in header else None),
-            "power_kw": self.power_column,
+            "power_kw": self.power_column if isinstance(self.power_column, (str, int)) and not self.wide else None,
         }
-        if self.power_column is None:
+        if self.power_column is None and not self.wide:
             both = [name for name in ("power_kw", "generation_power_kw") if name in header]
             if len(both) > 1:
                 raise InvalidInput(
                     f"{file} has the columns power_kw and generation_power_kw: choose one as the power column"
                 )
             columns["power_kw"] = (both or ["power_kw"])[0]
-        return {key: find_column(column, header, file) for key, column in columns.items() if column is not None}
+        found = {key: find_column(column, header, file) for key, column in columns.items() if column is not None}
+        return found | self._site_columns(header, set(found.values()), file) if self.wide else found
+
+    def _site_columns(self, header: Sequence[str], others: set[int], file: str) -> dict[str, int]:
+        """Return the positions of the columns of sites in a wide file."""
+        if self.power_column is not None:
+            listed = [self.power_column] if isinstance(self.power_column, (str, int)) else self.power_column
+            positions = [find_column(column, header, file) for column in listed]
+        else:
+            width = max((number for number, name in enumerate(header, 1) if name), default=0)  # separators may follow
+            skipped = len(REJECT_COLUMNS) if tuple(header[: len(REJECT_COLUMNS)]) == REJECT_COLUMNS else 0
+            positions = [position for position in range(skipped, width) if position not in others]
+        columns: dict[str, int] = {}
+        for position in positions:
+            name = header[position]
+            if not name:
+                raise InvalidInput(f"{file}: column {position + 1} has no name; choose columns with --power-column")
+            if f"{WIDE_KEY}{name}" in columns:
+                raise InvalidInput(f"{file} has 2 columns {name!r}; choose columns with --power-column")
+            columns[f"{WIDE_KEY}{name}"] = position
+        if not columns:
+            raise InvalidInput(f"{file} has no columns of sites; its header is {', '.join(map(repr, header))}")
+        return columns
 
 
 def find_column(column: str | int, header: Sequence[str], file: str) -> int:

@@ -36,7 +36,8 @@ def parquet_batches(file: str, layout: Layout) -> Iterator[Batch]:
             header = list(parquet.schema_arrow.names)
             columns = {key: header[position] for key, position in layout.select_columns(header, file).items()}
             first, total = 1, max(1, parquet.metadata.num_rows)
-            for batch in parquet.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(columns.values()))):
+            batch_rows = max(1, _BATCH_ROWS // len(columns)) if layout.wide else _BATCH_ROWS
+            for batch in parquet.iter_batches(batch_rows, columns=list(dict.fromkeys(columns.values()))):
                 cells = {key: _cells(batch.column(name), name, file) for key, name in columns.items()}
                 numbers = np.arange(first, first + len(batch))
                 first += len(batch)

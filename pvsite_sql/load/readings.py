@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import TypeVar
-from uuid import UUID
 
 import numpy as np
 import pandas as pd
 import psycopg
 
 from ..engine.generation_frames import find_bad_rows
-from ..errors import Duplicate, InvalidInput, NotFound, PvsiteSqlError
+from ..errors import Duplicate, InvalidInput, PvsiteSqlError
 from ..generation import GenerationOnConflict
 from ..models import InsertResult
 from ..repository import Repository
@@ -26,6 +25,8 @@ from .cells import CellParser
 from .files import batches, display_name, expand, file_size
 from .layout import Layout
 from .rejects import Rejects
+from .sites import SiteFinder, check_site, site_finder
+from .wide import by_line
 
 __all__ = ["Layout", "LoadResult", "Progress", "load"]
 
@@ -88,7 +89,7 @@ def load(
 
     Raises:
         InvalidInput: a row (without `rejects`), a file or an option is invalid; the message names file and line.
-        NotFound: the site of the layout does not exist.
+        NotFound: the site or the client of the layout does not exist.
         Duplicate: with `on_conflict="error"`, a reading is already stored, or given twice.
         PvsiteSqlError: a file cannot be read, or the file for rejected rows cannot be written.
 
@@ -98,14 +99,15 @@ def load(
     names = expand(files)
     counter = _ProgressCounter(names, progress)
 
-    def existing_sites(site_uuids: Iterable[UUID]) -> set[UUID]:
-        return {site.site_uuid for site in repo.sites.list(site_uuids=site_uuids)}
-
-    if layout.site_uuid is not None and not existing_sites([layout.site_uuid]):
-        raise NotFound(f"no site has the uuid {layout.site_uuid}")
+    if layout.client_name is not None:
+        repo.clients.get(layout.client_name)
+    if layout.site_uuid is not None:
+        check_site(repo, layout.site_uuid, layout.client_name)
     total = LoadResult()
     with Rejects(rejects, layout, names) as rejected_rows:
-        reader = _FrameReader(layout, interval, existing_sites, rejected_rows, unique_keys=on_conflict == "error")
+        reader = _FrameReader(
+            layout, interval, site_finder(repo, layout), rejected_rows, unique_keys=on_conflict == "error"
+        )
         for number, group in enumerate([[name] for name in names] if each else [names]):
             rejected_before = rejected_rows.count
             try:
@@ -157,21 +159,21 @@ class _FrameReader:
         self,
         layout: Layout,
         interval: timedelta,
-        existing_sites: Callable[[Iterable[UUID]], set[UUID]],
+        find_sites: SiteFinder,
         rejects: Rejects,
         *,
         unique_keys: bool,
     ) -> None:
         self._layout = layout
         self._interval = interval
-        self._existing_sites = existing_sites
+        self._find_sites = find_sites
         self._rejects = rejects
         self._unique_keys = unique_keys
 
     def frames(self, names: list[str]) -> Generator[tuple[pd.DataFrame, int], None, None]:
         """Yield the frames of files, each with the number of bytes that were read for it."""
         for name in names:
-            parser, bytes_before = CellParser(self._layout, self._existing_sites), 0
+            parser, bytes_before = CellParser(self._layout, self._find_sites), 0
             for batch in batches(name, self._layout):
                 yield self._frame(parser, batch, display_name(name)), batch.bytes_read - bytes_before
                 bytes_before = batch.bytes_read
@@ -187,8 +189,9 @@ class _FrameReader:
             column = batch.columns.get(error.column or "", error.column)
             raise error.replace(reason=f"{name}, {column}: {error.reason}", column=None) from None
         if reasons or batch.unreadable:
-            self._rejects.add(name, batch, reasons)
-            frame = frame.drop(index=list(reasons))
+            lines, reasons, rejected = by_line(batch, reasons)
+            self._rejects.add(name, replace(lines, unreadable=batch.unreadable), reasons)
+            frame = frame.drop(index=rejected)
         if self._unique_keys and (duplicated := frame.duplicated(["site_uuid", "start_utc"])).any():
             number = batch.numbers[duplicated[duplicated].index[0]]
             raise Duplicate(

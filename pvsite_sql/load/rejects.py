@@ -13,7 +13,7 @@ from typing import IO, Any, Self
 import pandas as pd
 
 from ..errors import InvalidInput, PvsiteSqlError
-from .batch import Batch, Cells
+from .batch import REJECT_COLUMNS, WIDE_KEY, Batch, Cells
 from .layout import Layout
 
 __all__ = ["Rejects"]
@@ -28,7 +28,7 @@ class Rejects:
     rows and load this file like the original ones. When the block ends, rows added after the last `keep()` are removed.
 
     Attributes:
-        count: how many rows were rejected.
+        count: how many rows were rejected; of a file with a column for each site, how many readings.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, layout: Layout, names: list[str]) -> None:
@@ -70,6 +70,7 @@ class Rejects:
             InvalidInput: there is no file (the message names the first row), or the columns differ from those of
                 earlier rejected rows.
         """
+        readings = sum(key.startswith(WIDE_KEY) for key in batch.columns) or 1
         rejected = [
             (int(batch.numbers[row]), f"{batch.columns.get(key, key)}: {reason}", row)
             for row, (key, reason) in reasons.items()
@@ -86,7 +87,7 @@ class Rejects:
             if self._fields is None:
                 self._fields = list(batch.columns)
                 self._writer = csv.writer(self._file, delimiter=self._layout.separator, lineterminator="\n")
-                self._writer.writerow(["file", "line", "reason", *batch.columns.values()])
+                self._writer.writerow([*REJECT_COLUMNS, *batch.columns.values()])
             if list(batch.columns) != self._fields:
                 raise InvalidInput(
                     f"{name} and the files with earlier rejected rows have different columns: load it separately"
@@ -95,7 +96,7 @@ class Rejects:
             for number, reason, row in rejected:
                 texts = [_text(column, row) for column in cells] if row >= 0 else []
                 self._writer.writerow([name, number, reason, *texts])
-        self.count += len(rejected)
+        self.count += len(rejected) * readings
 
     def flush(self) -> None:
         """Flush the file, so that the rows remain if this process is killed."""
