@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from datetime import timezone as fixed_offset
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -55,7 +56,7 @@ class Forecasts:
 
     def insert(
         self,
-        frame: AnyFrame | Iterable[ForecastValue] | Mapping[UUID, Iterable[ForecastValue]],
+        frame: AnyFrame | Iterable[AnyFrame] | Iterable[ForecastValue] | Mapping[UUID, Iterable[ForecastValue]],
         *,
         on_conflict: ForecastOnConflict = "replace",
         site_uuid: UUID | str | None = None,
@@ -80,8 +81,10 @@ class Forecasts:
                 `probabilistic_values` of dicts or of their JSON text, which are empty for a value without any. A level
                 can also be called `P10`, `plevel_10` or `forecast_power_kw_plevel_10`; names that may mean a level
                 otherwise, such as `p10_kw` or `q10`, are refused. `insert` ignores other columns and the index. A
-                stream is read to its end first. Or a list of `ForecastValue` models with the argument `site_uuid`, or a
-                dict of sites to such lists, as `values` and `latest_values` return them.
+                stream is read to its end first. Or an iterable of such frames that are stored one after another in one
+                transaction, so that only one of them needs to be in memory. All rows of a forecast must be in one
+                frame: to a later frame, it is stored already. Or a list of `ForecastValue` models with the argument
+                `site_uuid`, or a dict of sites to such lists, as `values` and `latest_values` return them.
             on_conflict: what to do with a forecast that is already stored. `replace` replaces the stored forecast,
                 which keeps its `forecast_uuid`; if the two are equal, it is skipped. `ignore` keeps the stored
                 forecast. `error` raises `Duplicate`.
@@ -97,7 +100,7 @@ class Forecasts:
             the number of forecasts inserted, updated and skipped.
 
         Raises:
-            InvalidInput: a row or an argument is invalid; names the column, rows, site and start.
+            InvalidInput: a row or an argument is invalid; names the frame, column, rows, site and start.
             MissingReference: a site does not exist.
             Duplicate: `on_conflict` is `error` and a forecast is already stored.
 
@@ -114,30 +117,39 @@ class Forecasts:
             "created_utc": created_utc,
         }
         libraries.load_pandas()
-        from .engine.forecast_frames import parse_forecasts
+        from .engine.forecast_frames import parts_of
 
-        new = parse_forecasts(frame, constants)
+        parts, is_one = parts_of(frame, constants)
+        if is_one:
+            return self._insert_one(next(parts), on_conflict)
+        return self._insert_several(parts, on_conflict)
+
+    def _insert_one(self, new: list[NewForecast], on_conflict: ForecastOnConflict) -> InsertResult:
         if not new:
             return InsertResult()
-
-        months = sorted({forecast.month for forecast in new})
-
-        def attempt(conn: QueryConnection, *, straight: bool) -> InsertResult:
-            with conn.transaction():
-                return _write(conn, new, on_conflict, straight=straight)
-
-        def attempts(conn: QueryConnection) -> InsertResult:
-            try:
-                return attempt(conn, straight=True)
-            except Duplicate:
-                if on_conflict == "error":
-                    raise
-                return attempt(conn, straight=False)  # another writer was there between the look and the write
+        months = _months(new)
 
         def work(conn: QueryConnection) -> InsertResult:
-            return partitions.write(self._session, conn, "forecasts", months, lambda: attempts(conn))
+            return partitions.write(
+                self._session, conn, "forecasts", months, lambda: _write_or_merge(conn, new, on_conflict)
+            )
 
         return self._session.run_in_steps("bulk", work)
+
+    def _insert_several(self, parts: Iterator[list[NewForecast]], on_conflict: ForecastOnConflict) -> InsertResult:
+        first = next(parts, [])
+        total = InsertResult()
+        with self._session.connection("bulk") as conn:  # no retry: what an iterator gave is gone
+            partitions.ensure(conn, "forecasts", _months(first), wait=not self._session.may_block_itself)
+            with conn.transaction():
+                for part in chain([first], parts):
+                    if not part:
+                        continue
+                    if part is not first:
+                        partitions.ensure_while_writing(self._session, conn, "forecasts", _months(part))
+                    written = _write_or_merge(conn, part, on_conflict)
+                    total = InsertResult(**{name: value + getattr(written, name) for name, value in total})
+        return total
 
     def get(self, forecast_uuid: UUID | str, *, timestamp_utc: datetime | None = None) -> Forecast:
         """Return a forecast with all its values.
@@ -931,6 +943,25 @@ def _which(forecast_uuid: UUID | str, timestamp_utc: datetime | None) -> dict[st
 def _not_found(which: dict[str, Any]) -> NotFound:
     at = f" with the timestamp {which['timestamp_utc']}" if "timestamp_utc" in which else ""
     return NotFound(f"no forecast {which['forecast_uuid']}{at}")
+
+
+def _months(new: list[NewForecast]) -> list[date]:
+    return sorted({forecast.month for forecast in new})
+
+
+def _write_or_merge(conn: QueryConnection, new: list[NewForecast], on_conflict: ForecastOnConflict) -> InsertResult:
+    """Write forecasts in a transaction or savepoint. Once more if another writer was there after the probe."""
+
+    def attempt(*, straight: bool) -> InsertResult:
+        with conn.transaction():
+            return _write(conn, new, on_conflict, straight=straight)
+
+    try:
+        return attempt(straight=True)
+    except Duplicate:
+        if on_conflict == "error":
+            raise
+        return attempt(straight=False)
 
 
 def _write(

@@ -551,6 +551,42 @@ def test_a_transaction_takes_several_inserts(repo, sites, dsn):
     ]
 
 
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_frames_of_an_iterable_are_one_transaction(repo, sites, dsn, in_transaction):
+    assert repo.forecasts.insert(forecast_frame(sites[0], [9.0])) == InsertResult(inserted=1)
+    frames = [
+        forecast_frame(sites[0], [1.0, 2.0]),  # replaced
+        forecast_frame(sites[1]).iloc[:0],
+        forecast_frame(sites[1], timestamp=NOON + timedelta(days=40)),  # another month
+        together(forecast_frame(sites[2]), forecast_frame(sites[0], [1.0, 2.0])),  # the second one is stored by then
+    ]
+    with repo.transaction() as tx:
+        calls = tx if in_transaction else repo
+        result = calls.forecasts.insert((frame for frame in frames), model_name=None, forecast_version=None)
+    assert result == InsertResult(inserted=2, updated=1, skipped=1)
+    assert [row.power_kw for row in stored(dsn, sites[0]).values()] == [[1.0, 2.0]]
+    assert {key[:2] for key in stored(dsn)} == {
+        (sites[0], NOON),
+        (sites[1], NOON + timedelta(days=40)),
+        (sites[2], NOON),
+    }
+    assert repo.forecasts.insert(frame for frame in ()) == repo.forecasts.insert([]) == InsertResult()
+
+
+def test_a_frame_of_an_iterable_that_cannot_be_stored(repo, sites, dsn):
+    good = forecast_frame(sites[0])
+    for bad, error, text in (
+        (forecast_frame(sites[1], [1.0, np.inf]), InvalidInput, "frame 1, forecast_power_kw, row 1: must be finite"),
+        ("a", InvalidInput, "frame 1: must be a frame as the ones before, got str"),
+        (forecast_frame(UUID(int=7)), MissingReference, "00000000-0000-0000-0000-000000000007"),
+    ):
+        with pytest.raises(error, match=text):
+            repo.forecasts.insert(iter([good, bad]))
+    with pytest.raises(Duplicate):
+        repo.forecasts.insert([good, good], on_conflict="error")
+    assert stored(dsn) == {}
+
+
 def test_a_transaction_that_fails_takes_its_forecasts_with_it(repo, site, dsn):
     before = partitions(dsn)
     frame = forecast_frame(site.site_uuid, timestamp=datetime(2032, 2, 1, tzinfo=UTC), model_name="new")

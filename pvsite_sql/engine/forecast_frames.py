@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from .frames import AnyFrame, Column, Frame, as_frame, is_arrow, is_pandas, site
 from .inputs import as_name, as_text, as_utc, as_uuid
 from .timestamps import UNIX_TO_2000_US, datetime_of, microseconds_of
 
-__all__ = ["NewForecast", "parse_forecasts"]
+__all__ = ["NewForecast", "from_json", "level_columns", "parse_forecasts", "parts_of"]
 
 _Value = TypeVar("_Value")
 
@@ -37,8 +37,8 @@ _LIKE_A_LEVEL = re.compile(
     r"(?:.*[_ .-])?(?:p|plevel|q|quantile|percentile)[_ .-]?\d+(?:[._]\d+)?(?:[_ ]?(?:kw|mw|w|%))?", re.IGNORECASE
 )
 _EXPECTED = (
-    "must be a frame (of pandas, or with __arrow_c_stream__), a list of ForecastValue models, or a dict of sites to "
-    "such lists"
+    "must be a frame (of pandas, or with __arrow_c_stream__), an iterable of frames, a list of ForecastValue models, "
+    "or a dict of sites to such lists"
 )
 
 
@@ -71,6 +71,40 @@ class NewForecast:
     def month(self) -> date:
         """The first day of the month (UTC) of `timestamp_utc`."""
         return self.timestamp_utc.date().replace(day=1)
+
+
+def parts_of(given: Any, constants: Mapping[str, Any]) -> tuple[Iterator[list[NewForecast]], bool]:
+    """Check forecasts of any kind and group their values, part by part, as they are consumed.
+
+    Args:
+        given: see `Forecasts.insert`.
+        constants: see `parse_forecasts`.
+
+    Returns:
+        the parts, and whether there is only one: an iterable of frames has a part for each frame.
+
+    Raises:
+        InvalidInput: as `parse_forecasts`; the parts raise it too.
+    """
+    if not (is_pandas(given) or is_arrow(given) or isinstance(given, (Mapping, str, bytes))) and (
+        isinstance(given, Iterable)
+    ):
+        items = iter(given)
+        first = list(islice(items, 1))
+        if first and (is_pandas(first[0]) or is_arrow(first[0])):
+            return _frame_parts(chain(first, items), constants), False
+        given = [*first, *items]
+    return iter([parse_forecasts(given, constants)]), True
+
+
+def _frame_parts(frames: Iterable[Any], constants: Mapping[str, Any]) -> Iterator[list[NewForecast]]:
+    for number, frame in enumerate(frames):
+        if not (is_pandas(frame) or is_arrow(frame)):
+            raise InvalidInput(f"must be a frame as the ones before, got {type(frame).__name__}", frame=number)
+        try:
+            yield parse_forecasts(frame, constants)
+        except InvalidInput as error:
+            raise error.replace(frame=number) from None
 
 
 def parse_forecasts(given: Any, constants: Mapping[str, Any]) -> list[NewForecast]:
@@ -278,7 +312,7 @@ class _Table:
 
     def _levels(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the probabilistic values by level, NaN for rows without one."""
-        named = _level_columns(self._frame.names)
+        named = level_columns(self._frame.names)
         if "probabilistic_values" not in self._frame.names:
             return {level: self._level(self._frame.column(name)) for level, name in named.items()}
         if named:
@@ -286,7 +320,7 @@ class _Table:
                 f"must not be combined with the columns {', '.join(named.values())}", column="probabilistic_values"
             )
         column = self._frame.column("probabilistic_values")
-        cells = [_from_json(cell) if isinstance(cell, str) else cell for cell in column.objects()]
+        cells = [from_json(cell) if isinstance(cell, str) else cell for cell in column.objects()]
         is_dict = np.array([isinstance(cell, dict) for cell in cells])
         self._raise_at(
             np.flatnonzero(~is_dict & _column_of(cells, column.name).not_null()),
@@ -309,7 +343,7 @@ class _Table:
             return self._located(lambda: _optional_float32s(column))
 
 
-def _level_columns(names: Sequence[str]) -> dict[str, str]:
+def level_columns(names: Sequence[str]) -> dict[str, str]:
     """Return the columns that are probabilistic levels, by level such as "p10", in ascending order.
 
     Raises:
@@ -336,7 +370,7 @@ def _percentile(name: str) -> tuple[float, str]:
     return (float(matched[1]) if matched else float("inf"), name)
 
 
-def _from_json(cell: str) -> Any:
+def from_json(cell: str) -> Any:
     """Return what a text says as JSON; the text itself if it is none."""
     try:
         return json.loads(cell)

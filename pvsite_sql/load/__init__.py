@@ -1,7 +1,19 @@
-"""Loads readings from CSV and Parquet files."""
+"""Loads readings and forecasts from CSV and Parquet files."""
 
+from .forecast_layout import ForecastLayout
+from .forecasts import ForecastLoadResult, load_forecasts
 from .layout import Layout
-from .readings import LoadResult, Progress, load
+from .progress import Progress
+from .readings import LoadResult, load
 from .sites import find_site
 
-__all__ = ["Layout", "LoadResult", "Progress", "find_site", "load"]
+__all__ = [
+    "ForecastLayout",
+    "ForecastLoadResult",
+    "Layout",
+    "LoadResult",
+    "Progress",
+    "find_site",
+    "load",
+    "load_forecasts",
+]

@@ -3,57 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from datetime import timedelta
-from queue import Empty, Queue
-from threading import Event, Thread
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import psycopg
 
 from ..engine.generation_frames import find_bad_rows
-from ..errors import Duplicate, InvalidInput, PvsiteSqlError
+from ..errors import Duplicate, InvalidInput
 from ..generation import GenerationOnConflict
 from ..models import InsertResult
 from ..repository import Repository
 from .batch import Batch
 from .cells import CellParser
-from .files import batches, display_name, expand, file_size
+from .files import batches, display_name, expand
 from .layout import Layout
+from .prefetch import prefetch
+from .progress import Progress, ProgressCounter, noting_stored_files
 from .rejects import Rejects
 from .sites import SiteFinder, check_site, site_finder
 from .wide import by_line
 
 __all__ = ["Layout", "LoadResult", "Progress", "load"]
 
-_JOIN_TIMEOUT_S = 1.0
-_MAX_LISTED_FILES = 5
-_Item = TypeVar("_Item")
-
 
 class LoadResult(InsertResult):
     """How many rows of the files were inserted, updated, skipped and rejected. Blank lines are not counted."""
 
     rejected: int = 0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress of a load.
-
-    Attributes:
-        rows: how many rows were sent to the server.
-        bytes_read: how many bytes of the files were read for them.
-        bytes_all: the size of all files; None if one of them has no size, such as a pipe.
-    """
-
-    rows: int
-    bytes_read: int
-    bytes_all: int | None
 
 
 def load(
@@ -97,7 +75,7 @@ def load(
     """
     layout = Layout() if layout is None else layout
     names = expand(files)
-    counter = _ProgressCounter(names, progress)
+    counter = ProgressCounter(names, progress)
 
     if layout.client_name is not None:
         repo.clients.get(layout.client_name)
@@ -110,46 +88,14 @@ def load(
         )
         for number, group in enumerate([[name] for name in names] if each else [names]):
             rejected_before = rejected_rows.count
-            try:
-                with _prefetch(reader.frames(group)) as frames:
-                    inserted = repo.generation.insert(counter.count(frames), on_conflict=on_conflict, interval=interval)
-            except (PvsiteSqlError, psycopg.Error) as error:
-                if len(names) > 1:
-                    error.add_note(_stored_files(names, number))
-                raise
+            with noting_stored_files(names, number), prefetch(reader.frames(group)) as frames:
+                inserted = repo.generation.insert(counter.count(frames), on_conflict=on_conflict, interval=interval)
             rejected_rows.keep()
             result = LoadResult(**inserted.model_dump(), rejected=rejected_rows.count - rejected_before)
             total = LoadResult(**{name: value + getattr(result, name) for name, value in total})
             if each and stored is not None:
                 stored(group[0], result)
     return total
-
-
-def _stored_files(names: list[str], count: int) -> str:
-    if not count:
-        return "(no file was stored)"
-    listed = ", ".join(names[:count]) if count <= _MAX_LISTED_FILES else f"{names[0]} to {names[count - 1]}"
-    return f"({count} of {len(names)} files {'was' if count == 1 else 'were'} stored: {listed})"
-
-
-class _ProgressCounter:
-    """Counts rows and bytes, and reports them."""
-
-    def __init__(self, names: list[str], progress: Callable[[Progress], object] | None) -> None:
-        sizes = [file_size(name) for name in names]
-        self._bytes_all = None if None in sizes else sum(size or 0 for size in sizes)
-        self._progress = progress
-        self._rows = self._bytes_read = 0
-
-    def count(self, frames: Iterable[tuple[pd.DataFrame, int]]) -> Iterator[pd.DataFrame]:
-        """Yield the frames. A frame counts when the next one is requested, because it was written by then."""
-        for frame, bytes_read in frames:
-            if len(frame):
-                yield frame
-            self._rows += len(frame)
-            self._bytes_read += bytes_read
-            if self._progress is not None:
-                self._progress(Progress(self._rows, self._bytes_read, self._bytes_all))
 
 
 class _FrameReader:
@@ -199,41 +145,3 @@ class _FrameReader:
                 constraint_name="generation_pkey",
             )
         return frame
-
-
-@contextmanager
-def _prefetch(items: Generator[_Item, None, None]) -> Iterator[Iterator[_Item]]:
-    """Yield an iterator over the same items, which a thread produces ahead of the consumer."""
-    queue: Queue[tuple[_Item | None, BaseException | None]] = Queue(1)
-    stopped = Event()
-
-    def produce() -> None:
-        error: BaseException | None = None
-        try:
-            with closing(items):
-                for item in items:
-                    queue.put((item, None))
-                    if stopped.is_set():
-                        return
-        except BaseException as raised:  # noqa: BLE001  the consumer raises it
-            error = raised
-        queue.put((None, error))
-
-    def consume() -> Iterator[_Item]:
-        while True:
-            item, error = queue.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-
-    thread = Thread(target=produce, daemon=True)  # it may block on standard input forever
-    thread.start()
-    try:
-        yield consume()
-    finally:
-        stopped.set()
-        with suppress(Empty):
-            queue.get_nowait()
-        thread.join(_JOIN_TIMEOUT_S)

@@ -1,0 +1,131 @@
+"""Parses raw cells of files into frames of forecast values, with a reason for each invalid cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..engine.forecast_frames import from_json
+from ..errors import InvalidInput
+from .batch import Cells
+from .cells import CellParser
+from .forecast_layout import OPTIONAL_COLUMNS, ForecastLayout
+from .powers import parse_powers
+from .reasons import NO_VALUE, Reasons, factorize
+from .sites import SiteFinder
+from .times import TimeParser
+
+__all__ = ["ForecastCellParser"]
+
+_TIMES = ("timestamp_utc", "created_utc")
+_TEXTS = ("forecast_version", "model_name", "model_version", "horizon_minutes")
+_OF_READINGS = ("site_uuid", "start_utc", "end_utc", "power_kw")
+
+
+class ForecastCellParser:
+    """Parses the cells of one file, batch by batch."""
+
+    def __init__(
+        self,
+        layout: ForecastLayout,
+        interval: timedelta | None,
+        find_sites: SiteFinder,
+    ) -> None:
+        """Set the layout of the file.
+
+        Args:
+            layout: the layout.
+            interval: duration of a value, for files without an end column.
+            find_sites: returns the sites that have given keys.
+        """
+        self._layout = layout
+        self._interval = interval
+        self._readings = CellParser(layout, find_sites)
+        self._times = {key: TimeParser(layout) for key in _TIMES}
+
+    def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
+        """Return a frame for `forecasts.insert`, and a column and a reason for each invalid row, by position.
+
+        Raises:
+            InvalidInput: a whole column is invalid.
+        """
+        readings, of_readings = self._readings.frame({key: cells[key] for key in _OF_READINGS if key in cells}, rows)
+        frame: dict[str, Any] = {str(name): readings[name] for name in readings if name != "power_kw"}
+        frame["forecast_power_kw"] = readings["power_kw"]
+        if "end_utc" not in frame:
+            frame["end_utc"] = _ends(readings["start_utc"], self._interval)
+        reasons: dict[str, Reasons] = {}
+        for key, parser in self._times.items():
+            if key in cells:
+                frame[key], reasons[key] = parser.parse(cells[key], readings["site_uuid"].array)
+                _require_times(frame[key], key)
+        for key in _TEXTS:
+            if key in cells:
+                frame[key] = _texts(cells[key])
+        if "probabilistic_values" in cells:
+            frame["probabilistic_values"] = self._dicts(cells["probabilistic_values"])
+        for key in cells:
+            if key not in (*_OF_READINGS, "timestamp_utc", *OPTIONAL_COLUMNS):  # a level
+                frame[key], reasons[key] = self._level(cells[key])
+        first = {row: ("timestamp_utc", reason) for row, reason in reasons.get("timestamp_utc", {}).items()}
+        first = of_readings | first  # what says which forecast it is first
+        for key, column_reasons in reasons.items():
+            for row, reason in column_reasons.items():
+                first.setdefault(row, (key, reason))
+        return pd.DataFrame(frame), first
+
+    def _level(self, cells: Cells) -> tuple[Any, Reasons]:
+        """Return the values in kW, NaN for empty cells."""
+        values, reasons = parse_powers(cells, self._layout)
+        empty = [row for row, reason in reasons.items() if reason == NO_VALUE]
+        if empty:
+            values[empty] = np.nan
+        return values, {row: reason for row, reason in reasons.items() if reason != NO_VALUE}
+
+    def _dicts(self, cells: Cells) -> pd.Series[Any]:
+        """Return dicts of numbers in kW, or their JSON texts if the unit is kW; None for empty cells."""
+        texts = cells if isinstance(cells, pd.Series) else _texts(cells)
+        if self._layout.unit == "kW":
+            return texts
+        dicts = [from_json(cell) if isinstance(cell, str) else cell for cell in texts.tolist()]
+        numbers = [value for cell in dicts if isinstance(cell, dict) for value in cell.values() if _is_number(value)]
+        scaled = iter(parse_powers(pd.Series(numbers, dtype="f8"), self._layout)[0].tolist())
+        return pd.Series(
+            [
+                {level: next(scaled) if _is_number(value) else value for level, value in cell.items()}
+                if isinstance(cell, dict)
+                else cell
+                for cell in dicts
+            ],
+            dtype=object,
+        )
+
+
+def _texts(cells: Cells) -> pd.Series[Any]:
+    """Return texts without surrounding blanks, and None for empty cells."""
+    codes, uniques = factorize(cells)
+    values = [cell.strip() or None if isinstance(cell, str) else cell for cell in uniques.tolist()]
+    distinct = np.array([*values, None], object)  # code -1, of a missing cell, selects the last one
+    return pd.Series(distinct[codes], dtype=object)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _ends(starts: pd.Series[Any], interval: timedelta | None) -> pd.Series[Any]:
+    if interval is None:
+        raise InvalidInput(
+            "the file has no end column: give its name with --end-column, or --interval", column="end_utc"
+        )
+    _require_times(starts, "start_utc")
+    return starts + interval
+
+
+def _require_times(cells: Any, column: str) -> None:
+    if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        raise InvalidInput(f"must be times, got {cells.dtype}", column=column)
