@@ -222,7 +222,10 @@ CROSS JOIN
                         OR date_part('hour', f.created_utc AT TIME ZONE NULLIF(:'timezone', ''))
                         = NULLIF(:'created_hour', '')::integer
                     )
-                    AND (m.ml_model_uuid IS NULL OR f.ml_model_uuid = m.ml_model_uuid)
+                    -- COALESCE here too: with IS NULL OR the planner expects one row in 100, and sorts the values
+                    AND COALESCE(
+                        f.ml_model_uuid IS NOT DISTINCT FROM COALESCE(m.ml_model_uuid, f.ml_model_uuid), FALSE
+                    )
                     AND (
                         NULLIF(:'model_name', '') IS NULL
                         OR f.ml_model_uuid = ANY(ARRAY(
