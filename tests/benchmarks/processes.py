@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
-from bench import Bench, Sides, Table, alternate, ask, run, spread
+from bench import Bench, Sides, Table, alternate, ask, ratios, run, spread
 from data import MONTH, binary, make_months, sites, ticks
 
 from pvsite_sql.engine.queries import query
@@ -33,43 +33,48 @@ def processes(bench: Bench) -> None:
             copy.write(binary(ticks(sites(dsn, of), before)))
         run(dsn, "VACUUM ANALYZE generation")
         firsts = count(before, WARM_UP + sent)
-        busy: dict[int, list[float]] = {1: [], PROCESSES: []}
+        ways = [(bare, number) for bare in (False, True) for number in (1, PROCESSES)]
+        busy: dict[tuple[bool, int], list[float]] = {way: [] for way in ways}
+
+        def rate(bare: bool, number: int) -> float:
+            found, cores = _rate(dsn, of, sent, [next(firsts) for _ in range(number)], bare=bare)
+            busy[bare, number].append(cores)
+            return found
+
         rates = alternate(
-            bench.size(5, 2),
-            {
-                "one": lambda: _rate(dsn, of, sent, [next(firsts)], busy),
-                "several": lambda: _rate(dsn, of, sent, [next(firsts) for _ in range(PROCESSES)], busy),
-            },
-            lambda: run(dsn, "CHECKPOINT"),
+            bench.size(5, 2), {way: lambda way=way: rate(*way) for way in ways}, lambda: run(dsn, "CHECKPOINT")
         )
         bench.compare(
             f"{PROCESSES} processes, ticks of {of:,} rows",
             "rows/s against one process",
             1.8,
-            Sides(rates["several"], rates["one"], "rows/s"),
+            Sides(rates[False, PROCESSES], rates[False, 1], "rows/s"),
         )
         if _busy_s() is not None:
             _limit(bench, rates, busy)
 
 
-def _limit(bench: Bench, rates: dict[str, list[float]], busy: dict[int, list[float]]) -> None:
+def _limit(bench: Bench, rates: dict[tuple[bool, int], list[float]], busy: dict[tuple[bool, int], list[float]]) -> None:
     cores = os.cpu_count() or 1
-    by_processes = {1: rates["one"], PROCESSES: rates["several"]}
-    limits = [cores / used for used in busy[1]]
+    limits = [cores / used for used in busy[False, 1]]
+    bare = ratios(rates[True, PROCESSES], rates[True, 1])
     bench.table(
         Table(
             "Processes that send ticks, and the cores that they keep busy",
             f"One process keeps its server busy beside itself, so {cores} cores cannot do {cores} times its work. "
-            f"The limit is {spread(limits, '{:.2f}')} times, if a row cost several processes no more than one.",
-            ["processes", "rows/s", f"cores busy, of {cores}", "milliseconds of a core for 1,000 rows"],
+            f"The limit is {spread(limits, '{:.2f}')} times, if a row cost several processes no more than one. "
+            f"Bare COPY of rows that are encoded before, without a client's work, is {spread(bare, '{:.2f}')} times as "
+            "fast with several processes as with one.",
+            ["what", "processes", "rows/s", f"cores busy, of {cores}", "milliseconds of a core for 1,000 rows"],
             [
                 [
-                    str(number),
+                    "bare COPY" if way[0] else "generation.insert",
+                    str(way[1]),
                     spread(found),
-                    spread(busy[number], "{:.2f}"),
-                    spread([used / rate * 1e6 for used, rate in zip(busy[number], found, strict=True)], "{:.2f}"),
+                    spread(busy[way], "{:.2f}"),
+                    spread([used / rate * 1e6 for used, rate in zip(busy[way], found, strict=True)], "{:.2f}"),
                 ]
-                for number, found in by_processes.items()
+                for way, found in rates.items()
             ],
         )
     )
@@ -84,14 +89,14 @@ def _busy_s() -> float | None:
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 
-def _rate(dsn: str, of: int, sent: int, firsts: list[int], busy: dict[int, list[float]]) -> float:
+def _rate(dsn: str, of: int, sent: int, firsts: list[int], *, bare: bool) -> tuple[float, float]:
     """Rows per second of as many processes, from the moment when all are ready until the last one is done.
 
-    Adds to `busy`, by the number of processes, how many cores were at work meanwhile.
+    And how many cores were at work meanwhile.
     """
     ((stored,),) = ask(dsn, "SELECT count(*) FROM generation")
     with ExitStack() as stack:
-        children = [stack.enter_context(_child(dsn, of, first, sent)) for first in firsts]
+        children = [stack.enter_context(_child(dsn, of, first, sent, bare=bare)) for first in firsts]
         for child in children:
             _expect(child, "ready")
         begin, worked = time.perf_counter(), _busy_s() or 0.0
@@ -101,13 +106,13 @@ def _rate(dsn: str, of: int, sent: int, firsts: list[int], busy: dict[int, list[
         for child in children:
             _expect(child, "done")
         took = time.perf_counter() - begin
-        busy[len(firsts)].append(((_busy_s() or 0.0) - worked) / took)
+        cores = ((_busy_s() or 0.0) - worked) / took
     assert ask(dsn, "SELECT count(*) FROM generation") == [(stored + len(firsts) * of * (WARM_UP + sent),)]
-    return len(firsts) * of * sent / took
+    return len(firsts) * of * sent / took, cores
 
 
-def _child(dsn: str, of: int, first: int, sent: int) -> subprocess.Popen[str]:
-    order = json.dumps({"dsn": dsn, "sites": of, "first": first, "warm_up": WARM_UP, "sent": sent})
+def _child(dsn: str, of: int, first: int, sent: int, *, bare: bool) -> subprocess.Popen[str]:
+    order = json.dumps({"dsn": dsn, "sites": of, "first": first, "warm_up": WARM_UP, "sent": sent, "bare": bare})
     command = [sys.executable, Path(__file__).with_name("processes_child.py"), order]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
