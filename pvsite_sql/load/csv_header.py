@@ -222,12 +222,10 @@ def _advice(lines: Sequence[str], header: Sequence[str], layout: Layout, file: s
         return "if other lines come first, use --skip-lines"
     if any(map(_is_number, header)):
         return "if the file has no header, use --no-header and the numbers of the columns"
-    if layout.wide:
-        return ""
-    advice = "name its columns with --site-column (or --site), --time-column and --power-column"
-    if layout.skip_lines:
-        return f"{advice}, or correct --skip-lines"
-    return advice if len(lines) < _MAX_LINES else f"{advice}, or use --skip-lines if it comes after line {_MAX_LINES}"
+    advice = "" if layout.wide else "name its columns with --site-column (or --site), --time-column and --power-column"
+    if layout.skip_lines or len(lines) >= _MAX_LINES:
+        advice += f"{advice and ', or '}use --skip-lines, if it comes on another line"
+    return advice
 
 
 def _has_columns(lines: Iterable[str], separator: str, layout: Layout, file: str) -> bool:
