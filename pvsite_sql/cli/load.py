@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ _Unit = Literal["W", "kW", "MW"]
 _Ambiguous = Literal["error", "earlier", "later", "order"]
 _SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 _COLUMNS = "Columns"  # panels of --help
+_CSV = "CSV files"
 
 
 def load(
@@ -33,7 +35,8 @@ def load(
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="CSV (also .csv.gz) or Parquet file, a folder of them, or - for standard input.",
+            help="CSV (also .csv.gz) or Parquet file, a .zip of CSV files, a folder of all these, or - for standard "
+            "input.",
         ),
     ],
     *,
@@ -107,7 +110,37 @@ def load(
         str, typer.Option(metavar="CHARACTER", help="Field separator of CSV files; use 'tab' for tabs.")
     ] = ",",
     decimal: Annotated[str, typer.Option(metavar="CHARACTER", help="Decimal sign in CSV files, . or ,")] = ".",
-    encoding: Annotated[str, typer.Option(metavar="NAME", help="Encoding of CSV files.")] = "utf-8",
+    encoding: Annotated[
+        str, typer.Option(metavar="NAME", help="Encoding of CSV files without a byte order mark.", rich_help_panel=_CSV)
+    ] = "utf-8",
+    skip_lines: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            help="Number of lines before the header. [default: the header is the first line that has the columns]",
+            show_default=False,
+            rich_help_panel=_CSV,
+        ),
+    ] = 0,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="There is no header: columns are numbers.", rich_help_panel=_CSV)
+    ] = False,
+    skip_after_header: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            help="Number of rows to ignore after the header, such as a line of units.",
+            rich_help_panel=_CSV,
+        ),
+    ] = 0,
+    skip_footer: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            help="Number of rows to ignore at the end, such as a line of totals.",
+            rich_help_panel=_CSV,
+        ),
+    ] = 0,
     on_conflict: Annotated[
         GenerationOnConflict,
         typer.Option(
@@ -129,10 +162,10 @@ def load(
 ) -> None:
     """Load readings from CSV and Parquet files, all of them or none.
 
-    A CSV file starts with a line of column names. Blank lines are ignored. If a row cannot be stored, for example
-    because its site does not exist, the load fails, names the line and stores nothing. With --each, earlier files
-    remain stored. With --rejects, such rows are written to a file and the others are stored. Correct the file and load
-    it with the same options.
+    A CSV file has a line of column names. Lines before it and blank lines are ignored. If a row cannot be stored, for
+    example because its site does not exist, the load fails, names the line and stores nothing. With --each, earlier
+    files remain stored. With --rejects, such rows are written to a file and the others are stored. Correct the file
+    and load it with the same options.
 
     Missing month partitions are created. If a load is interrupted, run it again: with --on-conflict ignore or update,
     the result is the same as that of one complete run. Prints how many rows were inserted, updated, skipped (stored
@@ -174,6 +207,10 @@ def load(
             separator="\t" if separator == "tab" else separator,
             decimal=decimal,
             encoding=encoding,
+            skip_lines=skip_lines,
+            header=not no_header,
+            skip_after_header=skip_after_header,
+            skip_footer=skip_footer,
         )
     except InvalidInput as error:
         name = {"client_name": "client", "site_uuid": "site"}.get(error.column or "", error.column or "")
@@ -198,22 +235,42 @@ def load(
         repo.check()
         if site is not None and layout.site_uuid is None:
             layout = replace(layout, site_uuid=find_site(repo, layout, site))
-        result = load_files(
-            repo,
-            files,
-            layout,
-            on_conflict=on_conflict,
-            interval=duration,
-            each=each,
-            rejects=rejects,
-            progress=progress,
-            stored=report,
-        )
+        with _notes_of_ignored_files():
+            result = load_files(
+                repo,
+                files,
+                layout,
+                on_conflict=on_conflict,
+                interval=duration,
+                each=each,
+                rejects=rejects,
+                progress=progress,
+                stored=report,
+            )
     typer.echo(_counts(result))
 
 
 def _counts(result: LoadResult) -> str:
     return ", ".join(f"{value} {name}" for name, value in result)
+
+
+@contextmanager
+def _notes_of_ignored_files() -> Iterator[None]:
+    """Print warnings of ignored files as lines on stderr."""
+    from ..load import IgnoredFiles
+
+    show = warnings.showwarning
+
+    def print_note(message: Warning | str, category: type[Warning], *details: Any, **more: Any) -> None:
+        if issubclass(category, IgnoredFiles):
+            typer.echo(str(message), err=True)
+        else:
+            show(message, category, *details, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", IgnoredFiles)
+        warnings.showwarning = print_note
+        yield
 
 
 @contextmanager

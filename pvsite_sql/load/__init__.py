@@ -1,5 +1,6 @@
 """Loads readings and forecasts from CSV and Parquet files."""
 
+from .files import IgnoredFiles
 from .forecast_layout import ForecastLayout
 from .forecasts import ForecastLoadResult, load_forecasts
 from .layout import Layout
@@ -10,6 +11,7 @@ from .sites import find_site
 __all__ = [
     "ForecastLayout",
     "ForecastLoadResult",
+    "IgnoredFiles",
     "Layout",
     "LoadResult",
     "Progress",

@@ -8,15 +8,18 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import chain, islice, repeat
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from ..engine.arrays import Array
 from ..engine.rows import collector_paused
 from ..errors import InvalidInput
-from .batch import Batch
+from .batch import Batch, without_footer
+from .csv_header import Header, read_header
 from .layout import Layout
+from .sniff import encoding_by_mark, find_encoding
+from .source import Source
 
 __all__ = ["csv_batches"]
 
@@ -24,61 +27,61 @@ _BATCH_LINES = 100_000
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-def csv_batches(unzipped: IO[bytes], raw: io.BufferedReader, file: str, layout: Layout) -> Iterator[Batch]:
-    """Yield the rows of a CSV file; its bytes are read from `raw`, and from `unzipped` without compression."""
-    with _text(unzipped, layout) as text:
-        yield from _batches(text, raw, file, layout)
+def csv_batches(source: Source, layout: Layout) -> Iterator[Batch]:
+    """Yield the rows of a CSV file."""
+    encoding = encoding_by_mark(source.stream.peek(4)[:4]) or layout.encoding
+    try:
+        with _text(source.stream, encoding) as text:
+            header = read_header(text, layout, source.name)
+            yield from without_footer(_batches(text, header, source, layout), header.skip_footer)
+    except UnicodeDecodeError as error:
+        found = find_encoding(error.object)
+        advice = f"; use --encoding {found}" if codecs.lookup(found) != codecs.lookup(encoding) else ""
+        raise InvalidInput(f"{source.name} is not encoded in {encoding}: {error}{advice}") from None
+    except UnicodeError as error:  # UTF-16 without a byte order mark
+        raise InvalidInput(f"{source.name} is not encoded in {encoding}: {error}") from None
 
 
-def _text(stream: IO[bytes], layout: Layout) -> IO[str]:
+def _text(stream: Any, encoding: str) -> io.TextIOWrapper:
     """Return a text stream that does not translate line ends."""
-    if codecs.lookup(layout.encoding).name != "utf-8":
-        return io.TextIOWrapper(stream, layout.encoding, newline="")
+    if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
+        return io.TextIOWrapper(stream, encoding, newline="")
     # invalid UTF-8 matters only in the columns to read; rejected rows keep the original bytes
     return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _batches(text: IO[str], raw: io.BufferedReader, file: str, layout: Layout) -> Iterator[Batch]:
-    reader = csv.reader(text, delimiter=layout.separator, strict=True)
-    header: list[str] = []
-    try:
-        while not any(header):
-            header = [name.strip() for name in next(reader)]
-    except StopIteration:
-        raise InvalidInput(f"{file} is empty: a header line is required") from None
-    except csv.Error as error:
-        raise InvalidInput(f"{file} has an invalid header: {error}") from None
-    if any("\0" in name for name in header):
-        raise InvalidInput(f"{file} is not a CSV, gzipped CSV or Parquet file")
-    positions = layout.select_columns(header, file)
-    columns = {key: header[position] for key, position in positions.items()}
-    lines_before = reader.line_num
-    batch_lines = max(1, _BATCH_LINES // len(positions)) if layout.wide else _BATCH_LINES
-    while lines := list(islice(text, batch_lines)):
+def _batches(text: io.TextIOWrapper, header: Header, source: Source, layout: Layout) -> Iterator[Batch]:
+    lines_before = header.lines
+    text_left = chain(header.ahead, text) if header.ahead else text
+    batch_lines = max(1, _BATCH_LINES // len(header.fields)) if layout.wide else _BATCH_LINES
+    while lines := list(islice(text_left, batch_lines)):
         numbers: Array = np.arange(lines_before + 1, lines_before + 1 + len(lines))
         unreadable: list[tuple[int, str]] = []
-        if (fields := _plain_fields(lines, layout.separator, len(header))) is not None:
-            cells = {key: fields[position :: len(header)] for key, position in positions.items()}
+        if (plain := _plain_fields(lines, layout.separator, header)) is not None:
+            fields, width = plain
+            cells = {key: fields[field::width] for key, field in header.fields.items()}
             lines_before += len(lines)
         else:
-            batch_reader = csv.reader(chain(lines, text), delimiter=layout.separator, strict=True)
+            batch_reader = csv.reader(chain(lines, text_left), delimiter=layout.separator, strict=True)
             with collector_paused():
-                rows = _read_rows(batch_reader, len(lines), lines_before, file)
+                rows = _read_rows(batch_reader, len(lines), lines_before, source.name)
                 numbers = _line_numbers(rows, lines_before)
-                unreadable, valid = _split_rows(rows, numbers, len(header), layout.separator)
-                cells = {key: [rows[n][position] for n in valid] for key, position in positions.items()}
+                unreadable, valid = _split_rows(rows, numbers, header, layout.separator)
+                cells = {key: [rows[n][field] for n in valid] for key, field in header.fields.items()}
             numbers = numbers[valid]
             lines_before += batch_reader.line_num
-        yield Batch(columns, cells, numbers, "line", _position(raw), unreadable)
+        yield Batch(header.columns, cells, numbers, "line", source.position(), unreadable, positions=header.positions)
 
 
-def _plain_fields(lines: list[str], separator: str, width: int) -> list[str] | None:
-    """Return the fields of all lines in one list, many times faster than a CSV reader.
+def _plain_fields(lines: list[str], separator: str, header: Header) -> tuple[list[str], int] | None:
+    """Return the fields of all lines in one list, and their number in a line, many times faster than a CSV reader.
 
-    Return None if the lines need a CSV reader: one contains quotes, has a different number of fields than the header,
-    or is blank.
+    Return None if the lines need a CSV reader: one contains quotes, is blank, or has another number of fields than the
+    others or the header. Empty fields at the end of every line are accepted.
     """
-    if set(map(str.count, lines, repeat(separator))) != {width - 1}:
+    counts = set(map(str.count, lines, repeat(separator)))
+    width = counts.pop() + 1
+    if counts or width < header.min_width:
         return None
     text = "".join(lines)
     if '"' in text:
@@ -89,7 +92,10 @@ def _plain_fields(lines: list[str], separator: str, width: int) -> list[str] | N
     blank = separator * (width - 1)
     if text.startswith(blank) or text.endswith(blank) or separator * width in text:
         return None
-    return text.split(separator)
+    fields = text.split(separator)
+    if any(any(fields[field::width]) for field in range(header.width, width)):
+        return None
+    return fields, width
 
 
 def _read_rows(reader: Any, line_count: int, lines_before: int, file: str) -> list[list[str]]:
@@ -119,24 +125,17 @@ def _line_numbers(rows: list[list[str]], lines_before: int) -> Array:
 
 
 def _split_rows(
-    rows: list[list[str]], numbers: Array, width: int, separator: str
+    rows: list[list[str]], numbers: Array, header: Header, separator: str
 ) -> tuple[list[tuple[int, str]], list[int]]:
     """Return the lines with a wrong number of fields, and the positions of the valid rows. Skips blank rows."""
     unreadable, valid = [], []
     for position, row in enumerate(rows):
         if not any(row) or (len(row) == 1 and not row[0].strip()):
             continue
-        if len(row) == width:
+        if len(row) >= header.min_width and not any(field.strip() for field in row[header.width :]):
             valid.append(position)
         else:
             fields = f"{len(row)} field{'s' * (len(row) > 1)}"
-            reason = f"{fields}, but the header has {width}: {separator.join(row)!r}"
+            reason = f"{fields}, but {header.width_of} has {header.width}: {separator.join(row)!r}"
             unreadable.append((int(numbers[position]), reason))
     return unreadable, valid
-
-
-def _position(raw: io.BufferedReader) -> int:
-    try:
-        return raw.raw.tell()
-    except OSError:  # a pipe
-        return 0

@@ -18,7 +18,7 @@ from ..forecasts import ForecastOnConflict
 from ..models import InsertResult
 from ..repository import Repository
 from .batch import Batch, Cells
-from .files import batches, display_name, expand
+from .files import batches, expand
 from .forecast_cells import ForecastCellParser
 from .forecast_layout import ForecastLayout
 from .forecast_rows import ForecastAssembler, ForecastRows
@@ -132,18 +132,21 @@ class _Reader:
         self._find_sites = find_sites
         self._rejects = rejects
         self._keeps_cells = keeps_cells
-        self._names: list[str] = []
         self._files: list[Batch] = []  # without cells
         self._assembler = ForecastAssembler(self._place)
 
     def frames(self, names: list[str]) -> Generator[tuple[pd.DataFrame, int], None, None]:
         """Yield frames of whole forecasts, each with the number of bytes that were read for it."""
         for name in names:
-            parser, bytes_before = ForecastCellParser(self._layout, self._interval, self._find_sites), 0
-            source = len(self._names)
-            self._names.append(display_name(name))
+            bytes_before = 0
+            file = None  # an archive has several
             for batch in batches(name, self._layout):
-                self._files[source:] = [replace(batch, cells={}, numbers=batch.numbers[:0], unreadable=())]
+                if batch.file != file:
+                    file = batch.file
+                    parser = ForecastCellParser(self._layout, self._interval, self._find_sites)
+                    self._files.append(batch)
+                source = len(self._files) - 1
+                self._files[source] = replace(batch, cells={}, numbers=batch.numbers[:0], unreadable=())
                 for rows in self._assembler.add(self._rows(parser, batch, source)):
                     yield self._valid(rows), 0
                 yield pd.DataFrame(), batch.bytes_read - bytes_before
@@ -222,7 +225,6 @@ class _Reader:
             batch = self._files[source]
             cells = {key: places[f"cell {key}"] for key in batch.columns}
             self._rejects.add(
-                self._names[source],
                 replace(batch, cells=cells, numbers=places["number"].to_numpy()),
                 {n: reasons.get(row) or because[forecasts[row]] for n, row in enumerate(positions.tolist())},
             )
@@ -232,7 +234,7 @@ class _Reader:
         return InvalidInput(f"{self._place(source, number)}: {reason}{unknown}")
 
     def _located(self, error: InvalidInput, source: int) -> InvalidInput:
-        reason = f"{self._names[source]}, {self._column(error.column, source)}: {error.reason}"
+        reason = f"{self._files[source].file}, {self._column(error.column, source)}: {error.reason}"
         return error.replace(reason=reason, column=None)
 
     def _column(self, key: str | None, source: int) -> str:
@@ -241,7 +243,7 @@ class _Reader:
         return self._files[source].columns.get(key, key)
 
     def _place(self, source: int, number: int) -> str:
-        return f"{self._names[source]}, {self._files[source].number_kind} {number}"
+        return f"{self._files[source].file}, {self._files[source].number_kind} {number}"
 
 
 def _shared(cells: Cells) -> pd.Series[Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from ..engine.inputs import as_name
 from ..errors import InvalidInput
 from .batch import REJECT_COLUMNS, WIDE_KEY
 
-__all__ = ["Ambiguous", "Layout", "SiteKey", "Unit", "find_column"]
+__all__ = ["Ambiguous", "Layout", "MissingColumn", "SiteKey", "Unit", "column_name", "find_column"]
 
 Unit = Literal["W", "kW", "MW"]
 Ambiguous = Literal["error", "earlier", "later", "order"]
@@ -44,7 +44,12 @@ class Layout:
         unit: unit of the power.
         separator: field separator of CSV files.
         decimal: decimal sign in CSV files, "." or ",".
-        encoding: encoding of CSV files. A byte order mark is ignored.
+        encoding: encoding of CSV files without a byte order mark.
+        skip_lines: how many lines come before the header of CSV files; 0: the header is the first line that has the
+            columns.
+        header: whether CSV files have a header. Without one, give columns by their numbers.
+        skip_after_header: how many rows to ignore after the header, such as a line of units.
+        skip_footer: how many rows to ignore at the end, such as a line of totals.
 
     Raises:
         InvalidInput: an attribute has an invalid value.
@@ -65,6 +70,10 @@ class Layout:
     separator: str = ","
     decimal: str = "."
     encoding: str = "utf-8"
+    skip_lines: int = 0
+    header: bool = True
+    skip_after_header: int = 0
+    skip_footer: int = 0
 
     def __post_init__(self) -> None:
         choices = {
@@ -97,6 +106,37 @@ class Layout:
             raise InvalidInput(f"must be one character, got {self.separator!r}", column="separator")
         if self.separator == self.decimal:
             raise InvalidInput("must differ from the decimal sign", column="separator")
+        for name in ("skip_lines", "skip_after_header", "skip_footer"):
+            if getattr(self, name) < 0:
+                raise InvalidInput(f"must not be negative, got {getattr(self, name)}", column=name)
+        if not self.header:
+            self._check_without_header()
+
+    def _check_without_header(self) -> None:
+        if self.wide:
+            raise InvalidInput("not without a header, which names the sites", column="wide")
+        if self.skip_after_header:
+            raise InvalidInput("there is no header; use --skip-lines", column="skip_after_header")
+        for name, columns in self._given_columns().items():
+            if not columns or any(_number(column) is None for column in columns):
+                raise InvalidInput("must be the number of a column, from 1, because there is no header", column=name)
+
+    def _given_columns(self) -> dict[str, list[str | int]]:
+        """Return the columns that each option gives; an empty list for one that is found by its name."""
+        names = [field.name for field in fields(self) if field.name.endswith(("_column", "_columns"))]
+        given = {name: getattr(self, name) for name in names}
+        if self.site_uuid is not None or self.wide:
+            del given["site_column"]
+        return {
+            name: _listed(columns)
+            for name, columns in given.items()
+            if columns is not None or name in ("site_column", "power_column")
+        }
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether a column is given by its number."""
+        return any(_number(column) is not None for columns in self._given_columns().values() for column in columns)
 
     def _check_wide(self) -> None:
         if not self.wide and not (self.power_column is None or isinstance(self.power_column, (str, int))):
@@ -146,8 +186,34 @@ class Layout:
                 raise InvalidInput(f"{file} has 2 columns {name!r}; choose columns with --power-column")
             columns[f"{WIDE_KEY}{name}"] = position
         if not columns:
-            raise InvalidInput(f"{file} has no columns of sites; its header is {', '.join(map(repr, header))}")
+            raise MissingColumn(f"{file} has no columns of sites; its header is {', '.join(map(repr, header))}")
         return columns
+
+
+class MissingColumn(InvalidInput):
+    """A header does not have a column."""
+
+
+def column_name(header: Sequence[str], position: int) -> str:
+    """Return the name of a column for messages, which distinguishes it from other ones."""
+    name = header[position]
+    if not name:
+        return f"column {position + 1}"
+    return name if header.count(name) == 1 else f"{name} (column {position + 1})"
+
+
+def _listed(columns: Any) -> list[str | int]:
+    if columns is None:
+        return []
+    if isinstance(columns, (str, int)):
+        return [columns]
+    return list(columns.values() if isinstance(columns, Mapping) else columns)
+
+
+def _number(column: str | int) -> int | None:
+    if isinstance(column, int):
+        return column
+    return int(column) if column.isascii() and column.isdigit() else None
 
 
 def find_column(column: str | int, header: Sequence[str], file: str) -> int:
@@ -156,7 +222,8 @@ def find_column(column: str | int, header: Sequence[str], file: str) -> int:
     A name that consists of digits is a number, unless the header has it.
 
     Raises:
-        InvalidInput: the header has no such column, or several of this name.
+        MissingColumn: the header has no such column.
+        InvalidInput: it has several of this name.
     """
     if isinstance(column, str) and column in header:
         if (count := header.count(column)) > 1:
@@ -166,10 +233,10 @@ def find_column(column: str | int, header: Sequence[str], file: str) -> int:
                 f"{', '.join(map(str, numbers[:-1]))} or {numbers[-1]}"
             )
         return header.index(column)
-    number = int(column) if isinstance(column, int) or (column.isascii() and column.isdigit()) else 0
-    if 1 <= number <= len(header):
+    number = _number(column)
+    if number is not None and 1 <= number <= len(header):
         return number - 1
-    raise InvalidInput(f"{file} has no column {column!r}; its header is {', '.join(map(repr, header))}")
+    raise MissingColumn(f"{file} has no column {column!r}; its header is {', '.join(map(repr, header))}")
 
 
 def _check_time_format(time_format: str) -> None:

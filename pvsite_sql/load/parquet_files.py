@@ -34,14 +34,16 @@ def parquet_batches(file: str, layout: Layout) -> Iterator[Batch]:
     try:
         with pq.ParquetFile(file, buffer_size=_PARQUET_BUFFER) as parquet:
             header = list(parquet.schema_arrow.names)
-            columns = {key: header[position] for key, position in layout.select_columns(header, file).items()}
+            positions = layout.select_columns(header, file)
+            columns = {key: header[position] for key, position in positions.items()}
             first, total = 1, max(1, parquet.metadata.num_rows)
             batch_rows = max(1, _BATCH_ROWS // len(columns)) if layout.wide else _BATCH_ROWS
             for batch in parquet.iter_batches(batch_rows, columns=list(dict.fromkeys(columns.values()))):
                 cells = {key: _cells(batch.column(name), name, file) for key, name in columns.items()}
                 numbers = np.arange(first, first + len(batch))
                 first += len(batch)
-                yield Batch(columns, cells, numbers, "row", size * (first - 1) // total)
+                bytes_read = size * (first - 1) // total
+                yield Batch(columns, cells, numbers, "row", bytes_read, positions=positions)
     except (pa.ArrowException, OSError) as error:
         raise PvsiteSqlError(f"{file} cannot be read: {error}") from error
 

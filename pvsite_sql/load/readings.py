@@ -17,11 +17,12 @@ from ..models import InsertResult
 from ..repository import Repository
 from .batch import Batch
 from .cells import CellParser
-from .files import batches, display_name, expand
+from .files import batches, expand
+from .hints import advice_for
 from .layout import Layout
 from .prefetch import prefetch
 from .progress import Progress, ProgressCounter, noting_stored_files
-from .rejects import Rejects
+from .rejects import RejectedRow, Rejects
 from .sites import SiteFinder, check_site, site_finder
 from .wide import by_line
 
@@ -50,7 +51,8 @@ def load(
 
     Args:
         repo: the load uses two connections of its pool.
-        files: paths; a folder means the CSV and Parquet files in it, `-` means standard input.
+        files: paths; a folder means the CSV, Parquet and zip files in it, a zip archive the CSV files in it, `-`
+            means standard input.
         layout: the columns and formats of the files; None: `Layout()`.
         on_conflict: what to do if a reading of the same site and start is already stored or given, as in
             `repo.generation.insert`.
@@ -70,6 +72,9 @@ def load(
         NotFound: the site or the client of the layout does not exist.
         Duplicate: with `on_conflict="error"`, a reading is already stored, or given twice.
         PvsiteSqlError: a file cannot be read, or the file for rejected rows cannot be written.
+
+    Warns:
+        IgnoredFiles: a folder or an archive contains files of other kinds; the message names them.
 
         After an error nothing is stored. With `each`, earlier files remain stored, and a note lists them.
     """
@@ -119,13 +124,21 @@ class _FrameReader:
     def frames(self, names: list[str]) -> Generator[tuple[pd.DataFrame, int], None, None]:
         """Yield the frames of files, each with the number of bytes that were read for it."""
         for name in names:
-            parser, bytes_before = CellParser(self._layout, self._find_sites), 0
-            for batch in batches(name, self._layout):
-                yield self._frame(parser, batch, display_name(name)), batch.bytes_read - bytes_before
+            reading = batches(name, self._layout)
+            parser, file, bytes_before = CellParser(self._layout, self._find_sites), "", 0
+            for batch in reading:
+                if first := batch.file != file:
+                    parser, file = CellParser(self._layout, self._find_sites), batch.file
+                try:
+                    frame = self._frame(parser, batch)
+                except RejectedRow as error:
+                    advice = advice_for(error, reading, self._layout, first=first)
+                    raise InvalidInput(f"{error.reason}{advice}") from None
+                yield frame, batch.bytes_read - bytes_before
                 bytes_before = batch.bytes_read
         self._rejects.flush()  # before the other rows are committed
 
-    def _frame(self, parser: CellParser, batch: Batch, name: str) -> pd.DataFrame:
+    def _frame(self, parser: CellParser, batch: Batch) -> pd.DataFrame:
         try:
             frame, reasons = parser.frame(batch.cells, len(batch.numbers))
             valid = np.delete(np.arange(len(frame)), list(reasons))
@@ -133,15 +146,15 @@ class _FrameReader:
                 reasons |= dict.fromkeys(valid[rows].tolist(), (key, reason))
         except InvalidInput as error:
             column = batch.columns.get(error.column or "", error.column)
-            raise error.replace(reason=f"{name}, {column}: {error.reason}", column=None) from None
+            raise error.replace(reason=f"{batch.file}, {column}: {error.reason}", column=None) from None
         if reasons or batch.unreadable:
             lines, reasons, rejected = by_line(batch, reasons)
-            self._rejects.add(name, replace(lines, unreadable=batch.unreadable), reasons)
+            self._rejects.add(replace(lines, unreadable=batch.unreadable), reasons)
             frame = frame.drop(index=rejected)
         if self._unique_keys and (duplicated := frame.duplicated(["site_uuid", "start_utc"])).any():
             number = batch.numbers[duplicated[duplicated].index[0]]
             raise Duplicate(
-                f"{name}, {batch.number_kind} {number}: an earlier row has the same site and start",
+                f"{batch.file}, {batch.number_kind} {number}: an earlier row has the same site and start",
                 constraint_name="generation_pkey",
             )
         return frame

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
@@ -13,19 +14,37 @@ from typing import IO, Any, Self
 import pandas as pd
 
 from ..errors import InvalidInput, PvsiteSqlError
+from .archives import split_member
 from .batch import REJECT_COLUMNS, WIDE_KEY, Batch, Cells
 from .layout import Layout
 
-__all__ = ["Rejects"]
+__all__ = ["RejectedRow", "Rejects", "numbered_columns"]
 
+_NUMBERED = re.compile(r"(\d{1,6}):(.*)", re.DOTALL)
 _MAX_REASON_LENGTH = 200
+
+
+class RejectedRow(InvalidInput):
+    """A row cannot be stored, and there is no file for such rows.
+
+    Attributes:
+        batch: the rows.
+        rejected: the line or row number, the key of the column ("" for an invalid line) and the position of all such
+            rows of the batch (-1 for an invalid line), in order.
+    """
+
+    def __init__(self, reason: str, batch: Batch, rejected: Sequence[tuple[int, str, int]]) -> None:
+        super().__init__(reason)
+        self.batch = batch
+        self.rejected = rejected
 
 
 class Rejects:
     """A CSV file for rejected rows; without a file, the first rejected row is an error.
 
-    The columns are `file`, `line`, `reason` and those of the loaded files, with unchanged cells. So you can correct the
-    rows and load this file like the original ones. When the block ends, rows added after the last `keep()` are removed.
+    The columns are `file`, `line`, `reason` and those of the loaded files, with unchanged cells. If the layout gives
+    columns by their numbers, each name follows its number, such as `3:power`. So you can correct the rows and load this
+    file with the same layout. When the block ends, rows added after the last `keep()` are removed.
 
     Attributes:
         count: how many rows were rejected; of a file with a column for each site, how many readings.
@@ -52,7 +71,8 @@ class Rejects:
         self._kept_bytes: int | None = None
         if path is not None and Path(path).exists():
             for name in names:
-                if Path(name).exists() and Path(path).samefile(name):
+                loaded = (split_member(name) or (name,))[0]
+                if Path(loaded).exists() and Path(path).samefile(loaded):
                     raise InvalidInput(f"cannot write rejected rows to {name}: it is one of the loaded files")
 
     def __enter__(self) -> Self:
@@ -63,7 +83,7 @@ class Rejects:
                 )
         return self
 
-    def add(self, name: str, batch: Batch, reasons: Mapping[int, tuple[str, str]]) -> None:
+    def add(self, batch: Batch, reasons: Mapping[int, tuple[str, str]]) -> None:
         """Add rows of a batch, each with a column and a reason, and its unreadable lines.
 
         Raises:
@@ -72,31 +92,40 @@ class Rejects:
         """
         readings = sum(key.startswith(WIDE_KEY) for key in batch.columns) or 1
         rejected = [
-            (int(batch.numbers[row]), f"{batch.columns.get(key, key)}: {reason}", row)
+            (int(batch.numbers[row]), f"{batch.columns.get(key, key)}: {reason}", row, key)
             for row, (key, reason) in reasons.items()
         ]
-        rejected += [(number, reason, -1) for number, reason in batch.unreadable]
+        rejected += [(number, reason, -1, "") for number, reason in batch.unreadable]
         rejected.sort()
         if self._file is None:
-            number, reason, _ = rejected[0]
+            number, reason, *_ = rejected[0]
             if len(reason) > _MAX_REASON_LENGTH:
                 reason = f"{reason[:_MAX_REASON_LENGTH]}..."
-            raise InvalidInput(f"{name}, {batch.number_kind} {number}: {reason}")
+            raise RejectedRow(
+                f"{batch.file}, {batch.number_kind} {number}: {reason}",
+                batch,
+                [(each[0], each[3], each[2]) for each in rejected],
+            )
         with _as_package_error():
             self._truncate()
             if self._fields is None:
                 self._fields = list(batch.columns)
                 self._writer = csv.writer(self._file, delimiter=self._layout.separator, lineterminator="\n")
-                self._writer.writerow([*REJECT_COLUMNS, *batch.columns.values()])
+                self._writer.writerow([*REJECT_COLUMNS, *self._names(batch)])
             if list(batch.columns) != self._fields:
                 raise InvalidInput(
-                    f"{name} and the files with earlier rejected rows have different columns: load it separately"
+                    f"{batch.file} and the files with earlier rejected rows have different columns: load it separately"
                 )
             cells = batch.cells.values()
-            for number, reason, row in rejected:
+            for number, reason, row, _ in rejected:
                 texts = [_text(column, row) for column in cells] if row >= 0 else []
-                self._writer.writerow([name, number, reason, *texts])
+                self._writer.writerow([batch.file, number, reason, *texts])
         self.count += len(rejected) * readings
+
+    def _names(self, batch: Batch) -> list[str]:
+        if not self._layout.has_numbers:
+            return list(batch.columns.values())
+        return [f"{batch.positions[key] + 1}:{name}" for key, name in batch.columns.items()]
 
     def flush(self) -> None:
         """Flush the file, so that the rows remain if this process is killed."""
@@ -129,6 +158,23 @@ class Rejects:
         if not self._truncated and self._file is not None and stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
             self._file.truncate(0)
         self._truncated = True
+
+
+def numbered_columns(header: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Return the columns of the files whose rows were rejected, at their numbers, and the field of each of them.
+
+    Args:
+        header: the header of a file of rejected rows. Without numbers, its columns are returned unchanged.
+    """
+    found = [_NUMBERED.fullmatch(name) for name in header[len(REJECT_COLUMNS) :]]
+    numbers = [int(match[1]) for match in found if match]
+    if not numbers or len(numbers) < len(found):
+        return list(header), list(range(len(header)))
+    names, fields = [""] * max(numbers), [0] * max(numbers)
+    for field, match in enumerate(found, len(REJECT_COLUMNS)):
+        if match:
+            names[int(match[1]) - 1], fields[int(match[1]) - 1] = match[2], field
+    return names, fields
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,8 @@ def unpivot(batches: Iterable[Batch]) -> Iterator[Batch]:
         unreadable = sorted(batch.unreadable)
         for first in range(0, max(1, len(batch.numbers)), step):
             part = slice(first, first + step)
-            lines = Batch(
-                batch.columns,
-                {key: cells[part] for key, cells in batch.cells.items()},
-                batch.numbers[part],
-                batch.number_kind,
-                batch.bytes_read,
-            )
+            cells = {key: column[part] for key, column in batch.cells.items()}
+            lines = replace(batch, cells=cells, numbers=batch.numbers[part], unreadable=())
             following = batch.numbers[first + step : first + step + 1]
             count = len(unreadable) if not len(following) else bisect_left(unreadable, (int(following[0]), ""))
             yield _readings(lines, keys, unreadable[:count])
@@ -49,14 +45,13 @@ def _readings(lines: Batch, keys: Sequence[str], unreadable: Sequence[tuple[int,
     cells: dict[str, Cells] = {key: _repeated(lines.cells[key], len(keys)) for key in columns}
     cells["site_uuid"] = [lines.columns[key] for key in keys for _ in range(rows)]
     cells["power_kw"] = _concatenated([lines.cells[key] for key in keys])
-    return Batch(
-        {"site_uuid": "header", **columns, "power_kw": ""},
-        cells,
-        np.tile(lines.numbers, len(keys)),
-        lines.number_kind,
-        lines.bytes_read,
-        unreadable,
+    return replace(
         lines,
+        columns={"site_uuid": "header", **columns, "power_kw": ""},
+        cells=cells,
+        numbers=np.tile(lines.numbers, len(keys)),
+        unreadable=unreadable,
+        lines=lines,
     )
 
 
