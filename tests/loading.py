@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from commands import called
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def loaded(dsn, *arguments, **options):
@@ -32,5 +35,6 @@ def written(path, text):
 
 
 def of_site(site, rows):
-    """A CSV file of pairs of a time and a power."""
-    return "site_uuid,start_utc,power_kw\n" + "".join(f"{site.site_uuid},{time},{power}\n" for time, power in rows)
+    """A CSV file of pairs of a time, or a date for its midnight, and a power."""
+    starts = [(f"{time}T00:00" if DATE.fullmatch(time) else time, power) for time, power in rows]
+    return "site_uuid,start_utc,power_kw\n" + "".join(f"{site.site_uuid},{time},{power}\n" for time, power in starts)

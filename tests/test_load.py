@@ -194,14 +194,14 @@ def test_the_zone_is_that_of_times_without_an_offset(repo, site, dsn, tmp_path, 
 
 
 BAD = [
-    ("SITE,2024-06-01,1.5\n", None),
-    ("SITE,2024-06-02,\n", "power_kw: no value"),
-    ("SITE,2024-06-02,nan\n", "power_kw: no value (NaN or NULL)"),
-    ("SITE,2024-06-02,-inf\n", "power_kw: must be finite"),
-    ("SITE,2024-06-02,1e999\n", "power_kw: must be finite"),
-    ("SITE,2024-06-02,1_000\n", "power_kw: not a number: '1_000'"),
-    ("SITE,2024-06-02,\u0661\n", "power_kw: not a number: '\u0661'"),
-    ("SITE,2024-06-02,1.5 kW\n", "power_kw: not a number: '1.5 kW'"),
+    ("SITE,2024-06-01T00:00,1.5\n", None),
+    ("SITE,2024-06-02T00:00,\n", "power_kw: no value"),
+    ("SITE,2024-06-02T00:00,nan\n", "power_kw: no value (NaN or NULL)"),
+    ("SITE,2024-06-02T00:00,-inf\n", "power_kw: must be finite"),
+    ("SITE,2024-06-02T00:00,1e999\n", "power_kw: must be finite"),
+    ("SITE,2024-06-02T00:00,1_000\n", "power_kw: not a number: '1_000'"),
+    ("SITE,2024-06-02T00:00,\u0661\n", "power_kw: not a number: '\u0661'"),
+    ("SITE,2024-06-02T00:00,1.5 kW\n", "power_kw: not a number: '1.5 kW'"),
     ("\n", None),
     ("SITE,,1.5\n", "start_utc: no value"),
     ("SITE,yesterday,1.5\n", "start_utc: not a time: 'yesterday'"),
@@ -211,19 +211,16 @@ BAD = [
     ("SITE,2024-02-30,1.5\n", "start_utc: not a time: '2024-02-30'"),
     ("SITE,2024-06-02T00:60Z,1.5\n", "start_utc: not a time: '2024-06-02T00:60Z'"),
     ("SITE,1969-12-31 23:59:59.999999,1.5\n", "start_utc: must be between 1970-01-01 and 2100-01-01 UTC"),
-    ("SITE,2100-01-01,1.5\n", "start_utc: must be between 1970-01-01 and 2100-01-01 UTC"),
+    ("SITE,2100-01-01T00:00,1.5\n", "start_utc: must be between 1970-01-01 and 2100-01-01 UTC"),
     ("SITE,2024-06-02 00:00:00.0000001,1.5\n", "start_utc: must not have a fraction of a microsecond"),
-    ('SITE,"2024-06-02\n",1.5\n', None),
-    (",2024-06-02,1.5\n", "site_uuid: no value"),
-    (
-        "4711,2024-06-02,1.5\n",
-        "site_uuid: must be a UUID, got '4711' (--site-key is for other keys)",
-    ),
-    (f"{UNKNOWN},2024-06-02,1.5\n", "site_uuid: no site has this uuid"),
-    ("SITE,2024-06-02\n", "2 fields, but the header has 3: 'SITE,2024-06-02'"),
-    ("SITE,2024-06-02,1,5\n", "4 fields, but the header has 3: 'SITE,2024-06-02,1,5'"),
+    ('SITE,"2024-06-02T00:00\n",1.5\n', None),
+    (",2024-06-02T00:00,1.5\n", "site_uuid: no value"),
+    ("4711,2024-06-02T00:00,1.5\n", "site_uuid: must be a UUID, got '4711' (--site-key is for other keys)"),
+    (f"{UNKNOWN},2024-06-02T00:00,1.5\n", "site_uuid: no site has this uuid"),
+    ("SITE,2024-06-02T00:00\n", "2 fields, but the header has 3: 'SITE,2024-06-02T00:00'"),
+    ("SITE,2024-06-02T00:00,1,5\n", "4 fields, but the header has 3: 'SITE,2024-06-02T00:00,1,5'"),
     ("SITE\n", "1 field, but the header has 3: 'SITE'"),
-    ("SITE,2024-06-03,1.5\n", None),
+    ("SITE,2024-06-03T00:00,1.5\n", None),
 ]
 
 
@@ -256,7 +253,7 @@ def test_rows_that_cannot_be_stored_are_put_aside_with_line_and_reason(repo, sit
 def test_rejected_rows_that_are_put_right_load_with_the_same_options(repo, site, dsn, tmp_path):
     file = written(tmp_path / "a.csv", "t;kW\n01.06.2024;1,5\n02.06.2024;1.5\n31.06.2024;2,5\n")
     options = ("--site", site.site_uuid, "--time-column", "t", "--power-column", "kW", "--separator", ";")
-    options += ("--decimal", ",", "--time-format", "%d.%m.%Y")
+    options += ("--decimal", ",", "--time-format", "%d.%m.%Y", "--dates-are-midnight")
     rejects = tmp_path / "rejects.csv"
     assert loaded(dsn, file, *options, "--rejects", rejects) == (0, counts(inserted=1, rejected=2), "")
     right = rejects.read_text(encoding="utf-8").replace(";1.5\n", ";1,5\n").replace("31.06", "30.06")
@@ -272,7 +269,7 @@ def test_the_first_bad_row_ends_a_load_and_nothing_is_stored(repo, site, dsn, tm
         good = [(f"2024-06-01T00:{minute:02}", 1) for minute in range(30)]
         file = written(tmp_path / "a.csv", of_site(site, good) + row.replace("SITE", str(site.site_uuid)) + "\n,,x\n")
         with file.open("a") as more:
-            more.write(f"{site.site_uuid},2024-06-09,1\n")
+            more.write(f"{site.site_uuid},2024-06-09T00:00,1\n")
         said = reason.replace("SITE", str(site.site_uuid))
         assert loaded(dsn, file) == (1, "", f"{file}, line 32: {said}\n")
     assert stored(repo) == []
@@ -495,7 +492,7 @@ def test_parquet_is_stored_and_its_bad_rows_are_named_by_number(repo, site, dsn,
     ("column", "said"),
     [
         ({"power_kw": pa.array([True])}, "column 'power_kw' has type bool, expected text, times or numbers"),
-        ({"start_utc": pa.array([NOON.date()])}, "column 'start_utc' has type date32[day]"),
+        ({"start_utc": pa.array([NOON.date()])}, "start_utc: a date without a time: '2024-06-01'; use --period-column"),
         ({"start_utc": pa.array([17])}, "start_utc: must be datetimes, got dtype int64"),
         ({"power_kw": pa.array([NOON])}, "power_kw: must be numbers, got datetime64"),
         ({"site_uuid": pa.array([17])}, "row 1: site_uuid: must be a UUID, got 17"),
@@ -519,7 +516,7 @@ def test_a_folder_of_both_kinds(repo, site, dsn, tmp_path):
     written(folder / "c.CSV", of_site(site, [("2024-06-01", 3)]))
     written(folder / "notes.md", "neither")
     written(folder / "._c.CSV", "what other systems keep beside a file")
-    table = {"site_uuid": [str(site.site_uuid)], "start_utc": ["2024-06-01"], "power_kw": [1.0]}
+    table = {"site_uuid": [str(site.site_uuid)], "start_utc": ["2024-06-01T00"], "power_kw": [1.0]}
     pq.write_table(pa.table(table), folder / "a.parquet")
     note = f"{folder}: ignored notes.md, which load does not read\n"
     assert loaded(dsn, folder, "--on-conflict", "update") == (0, counts(inserted=2, skipped=1), note)
@@ -564,11 +561,15 @@ def test_headers_without_rows_are_no_error(dsn, tmp_path):
     [
         (["nowhere.csv"], 1, "no such file: nowhere.csv"),
         (["."], 1, ". contains no files that end with .csv, .txt, .tsv, .csv.gz, "),
-        (["-", "--timezone", "Mars"], 2, "--timezone: unknown time zone 'Mars'; use a name such as Europe/London\n"),
+        (
+            ["-", "--timezone", "Mars"],
+            2,
+            "--timezone: unknown time zone 'Mars'; use a name such as Europe/London, or an offset such as +05:30\n",
+        ),
         (
             ["-", "--timezone", "Europe"],
             2,
-            "--timezone: unknown time zone 'Europe'; use a name such as Europe/London\n",
+            "--timezone: unknown time zone 'Europe'; use a name such as Europe/London, or an offset such as +05:30\n",
         ),
         (["-", "--time-format", "mixed"], 2, "--time-format: invalid format 'mixed'; use a strptime format"),
         (["-", "--time-format", "%Q"], 2, "--time-format: invalid format '%Q'; use a strptime format"),
@@ -598,7 +599,7 @@ def test_a_database_that_lacks_migrations(empty_dsn, tmp_path):
 
 
 def test_without_pyarrow_only_parquet_is_out_of_reach(repo, site, dsn, tmp_path):
-    table = {"site_uuid": [str(site.site_uuid)], "start_utc": ["2024-06-01"], "power_kw": [1.0]}
+    table = {"site_uuid": [str(site.site_uuid)], "start_utc": ["2024-06-01T00"], "power_kw": [1.0]}
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     file = written(tmp_path / "a.csv", of_site(site, [("2024-06-01", 1)]))
     program = "import sys; sys.modules['pyarrow'] = None; from pvsite_sql.cli import main; main()"

@@ -25,8 +25,8 @@ __all__ = ["load"]
 _Unit = Literal["W", "kW", "MW"]
 _Ambiguous = Literal["error", "earlier", "later", "order"]
 _SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
-_COLUMNS = "Columns"  # panels of --help
-_CSV = "CSV files"
+_Label = Literal["start", "end"]
+_COLUMNS, _CSV, _TIMES = "Columns", "CSV files", "Times"  # panels of --help
 
 
 def load(
@@ -65,10 +65,32 @@ def load(
         str | None,
         typer.Option(metavar="NAME", rich_help_panel=_COLUMNS, help="Client whose sites these are. [default: any]"),
     ] = None,
-    time_column: Annotated[str, typer.Option(metavar="NAME", help="Column with the start times.")] = "start_utc",
+    time_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_COLUMNS,
+            help="Column with the start times. If the date and the time are in two columns, pass the option twice. "
+            "[default: start_utc]",
+        ),
+    ] = None,
     end_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Column with the end times. [default: end_utc, if the file has it]"),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_COLUMNS,
+            help="Column with the end times. Without a column of start times, a reading starts --interval before its "
+            "end. [default: end_utc, if the file has it]",
+        ),
+    ] = None,
+    period_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_COLUMNS,
+            help="Column with the number of a settlement period, from 1; --time-column is the date. A period lasts "
+            "--interval minutes.",
+        ),
     ] = None,
     power_column: Annotated[
         list[str] | None,
@@ -89,23 +111,50 @@ def load(
     ] = False,
     unit: Annotated[_Unit, typer.Option(help="Unit of the power.")] = "kW",
     interval: Annotated[
-        float, typer.Option(metavar="MINUTES", help="Duration of each reading, for files without an end column.")
-    ] = 5,
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            rich_help_panel=_TIMES,
+            help="Duration of each reading, for files without an end column. 1440 is a day in --timezone. [default: 5]",
+        ),
+    ] = None,
+    label: Annotated[
+        _Label, typer.Option(rich_help_panel=_TIMES, help="Whether a reading starts or ends at its time.")
+    ] = "start",
     timezone: Annotated[
-        str, typer.Option(metavar="ZONE", help="Time zone of times without a UTC offset, such as Europe/London.")
+        str,
+        typer.Option(
+            metavar="ZONE",
+            rich_help_panel=_TIMES,
+            help="Time zone of times without a UTC offset, such as Europe/London, or an offset, such as +05:30.",
+        ),
     ] = "UTC",
     ambiguous: Annotated[
         _Ambiguous,
         typer.Option(
+            rich_help_panel=_TIMES,
             help="How to read a local time that occurs twice because clocks were set back: reject it, use the earlier "
             "or the later time, or use the order of the rows (if a site repeats a time in a file, the second one is "
-            "the later one)."
+            "the later one).",
         ),
     ] = "error",
     time_format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Format of the times, such as '%d.%m.%Y %H:%M'. [default: ISO 8601]"),
+        typer.Option(
+            metavar="FORMAT",
+            rich_help_panel=_TIMES,
+            help="Format of the times, such as '%d.%m.%Y %H:%M'; or epoch or epoch-ms for seconds or milliseconds "
+            "since 1970, or excel for Excel's numbers of dates. [default: ISO 8601]",
+        ),
     ] = None,
+    dates_are_midnight: Annotated[
+        bool,
+        typer.Option(
+            "--dates-are-midnight",
+            rich_help_panel=_TIMES,
+            help="Read a date without a time as midnight. Otherwise it is an error, unless --interval is a day.",
+        ),
+    ] = False,
     separator: Annotated[
         str, typer.Option(metavar="CHARACTER", help="Field separator of CSV files; use 'tab' for tabs.")
     ] = ",",
@@ -196,13 +245,16 @@ def load(
             site_column=site_column,
             site_key=site_key,
             client_name=client,
-            time_column=time_column,
+            time_column=time_column or None,
             end_column=end_column,
+            period_column=period_column,
             power_column=power_column[0] if power_column and len(power_column) == 1 else power_column or None,
             wide=wide,
+            label=label,
             timezone=timezone,
             ambiguous=ambiguous,
             time_format=time_format,
+            dates_are_midnight=dates_are_midnight,
             unit=unit,
             separator="\t" if separator == "tab" else separator,
             decimal=decimal,
@@ -212,15 +264,11 @@ def load(
             skip_after_header=skip_after_header,
             skip_footer=skip_footer,
         )
+        duration = None if interval is None else _duration(interval)
+        layout.check_interval(duration)
     except InvalidInput as error:
         name = {"client_name": "client", "site_uuid": "site"}.get(error.column or "", error.column or "")
         exit_with(2, f"--{name.replace('_', '-')}: {error.reason}")
-    try:
-        duration = timedelta(minutes=interval)
-    except (ValueError, OverflowError):  # nan, inf
-        duration = timedelta(0)
-    if duration <= timedelta(0):
-        exit_with(2, f"--interval: must be a number of minutes above zero, got {interval}")
     psycopg.connect(conninfo).close()  # a pool would report an unreachable server only after its timeout
 
     def report(name: str, result: LoadResult) -> None:
@@ -248,6 +296,16 @@ def load(
                 stored=report,
             )
     typer.echo(_counts(result))
+
+
+def _duration(minutes: float) -> timedelta:
+    try:
+        duration = timedelta(minutes=minutes)
+    except (ValueError, OverflowError):  # nan, inf
+        duration = timedelta(0)
+    if duration <= timedelta(0):
+        exit_with(2, f"--interval: must be a number of minutes above zero, got {minutes}")
+    return duration
 
 
 def _counts(result: LoadResult) -> str:

@@ -14,6 +14,7 @@ from ..errors import InvalidInput
 from .batch import Cells
 from .cells import CellParser
 from .forecast_layout import OPTIONAL_COLUMNS, ForecastLayout
+from .layout import is_time_key
 from .powers import parse_powers
 from .reasons import NO_VALUE, Reasons, factorize
 from .sites import SiteFinder
@@ -23,7 +24,7 @@ __all__ = ["ForecastCellParser"]
 
 _TIMES = ("timestamp_utc", "created_utc")
 _TEXTS = ("forecast_version", "model_name", "model_version", "horizon_minutes")
-_OF_READINGS = ("site_uuid", "start_utc", "end_utc", "power_kw")
+_OF_READINGS = ("site_uuid", "end_utc", "period", "power_kw")
 
 
 class ForecastCellParser:
@@ -44,7 +45,7 @@ class ForecastCellParser:
         """
         self._layout = layout
         self._interval = interval
-        self._readings = CellParser(layout, find_sites)
+        self._readings = CellParser(layout, find_sites, interval)
         self._times = {key: TimeParser(layout) for key in _TIMES}
 
     def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
@@ -53,7 +54,7 @@ class ForecastCellParser:
         Raises:
             InvalidInput: a whole column is invalid.
         """
-        readings, of_readings = self._readings.frame({key: cells[key] for key in _OF_READINGS if key in cells}, rows)
+        readings, of_readings = self._readings.frame({key: cells[key] for key in cells if _is_of_readings(key)}, rows)
         frame: dict[str, Any] = {str(name): readings[name] for name in readings if name != "power_kw"}
         frame["forecast_power_kw"] = readings["power_kw"]
         if "end_utc" not in frame:
@@ -61,7 +62,8 @@ class ForecastCellParser:
         reasons: dict[str, Reasons] = {}
         for key, parser in self._times.items():
             if key in cells:
-                frame[key], reasons[key] = parser.parse(cells[key], readings["site_uuid"].array)
+                times = parser.parse(cells[key], readings["site_uuid"].array)
+                frame[key], reasons[key] = times.utc, times.reasons
                 _require_times(frame[key], key)
         for key in _TEXTS:
             if key in cells:
@@ -69,7 +71,7 @@ class ForecastCellParser:
         if "probabilistic_values" in cells:
             frame["probabilistic_values"] = self._dicts(cells["probabilistic_values"])
         for key in cells:
-            if key not in (*_OF_READINGS, "timestamp_utc", *OPTIONAL_COLUMNS):  # a level
+            if not _is_of_readings(key) and key not in ("timestamp_utc", *OPTIONAL_COLUMNS):  # a level
                 frame[key], reasons[key] = self._level(cells[key])
         first = {row: ("timestamp_utc", reason) for row, reason in reasons.get("timestamp_utc", {}).items()}
         first = of_readings | first  # what says which forecast it is first
@@ -103,6 +105,10 @@ class ForecastCellParser:
             ],
             dtype=object,
         )
+
+
+def _is_of_readings(key: str) -> bool:
+    return key in _OF_READINGS or is_time_key(key)
 
 
 def _texts(cells: Cells) -> pd.Series[Any]:

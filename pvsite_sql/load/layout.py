@@ -5,20 +5,34 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any, Literal, get_args
 from uuid import UUID
-from zoneinfo import ZoneInfo
-
-import pandas as pd
 
 from ..engine.inputs import as_name
 from ..errors import InvalidInput
 from .batch import REJECT_COLUMNS, WIDE_KEY
+from .time_formats import check_time_format
+from .zones import parse_zone
 
-__all__ = ["Ambiguous", "Layout", "MissingColumn", "SiteKey", "Unit", "column_name", "find_column"]
+__all__ = [
+    "DEFAULT_INTERVAL",
+    "Ambiguous",
+    "Label",
+    "Layout",
+    "MissingColumn",
+    "SiteKey",
+    "Unit",
+    "column_name",
+    "find_column",
+    "is_time_key",
+]
+
+DEFAULT_INTERVAL = timedelta(minutes=5)
 
 Unit = Literal["W", "kW", "MW"]
 Ambiguous = Literal["error", "earlier", "later", "order"]
+Label = Literal["start", "end"]
 SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 
 
@@ -31,16 +45,24 @@ class Layout:
         site_column: the column that names the sites; None: the one that is called like `site_key`.
         site_key: what the site column has: site uuids, or another column of the table `sites`.
         client_name: the client whose sites these are; None: look among all sites.
-        time_column: the column with the start times.
-        end_column: the column with the end times; None: `end_utc`, if a file has it.
+        time_column: the column with the start times, or several whose cells are joined by a blank, such as date and
+            time. None: `start_utc`, or `end_utc` if `label` is "end".
+        end_column: the column with the end times; None: `end_utc`, if a file has it. Without a time column, a reading
+            starts its interval before the end.
+        period_column: the column with the number of a period, counted from 1 at midnight in `timezone`; the time column
+            is the date. Periods last the interval of the load: with half hours, a day has 46, 48 or 50.
         power_column: the column with the power; None: `power_kw` or `generation_power_kw`. With `wide`, one or several.
         wide: each site has a column with its power, and the header names the sites by `site_key`. All columns other
             than those of times are sites', or those that `power_column` lists.
-        timezone: time zone of times without a UTC offset.
+        label: whether the time column says when a reading starts, or when it ends.
+        timezone: time zone of times without a UTC offset: a name, or an offset such as "-05:00" or "UTC+05:30".
         ambiguous: how to read a local time that occurs twice because clocks were set back. "error" rejects it;
             "earlier" and "later" choose one; "order" chooses the later one if the site has the time a second time in
             the same file, otherwise the earlier one.
-        time_format: strptime format of times that are text; None: ISO 8601.
+        time_format: strptime format of times that are text; None: ISO 8601. Or what times are that are numbers: "epoch"
+            or "epoch-ms" for seconds or milliseconds since 1970, "excel" for days since 1899-12-30 (to the second).
+        dates_are_midnight: whether a date without a time is read as its midnight. Otherwise it is invalid, unless
+            readings last whole days.
         unit: unit of the power.
         separator: field separator of CSV files.
         decimal: decimal sign in CSV files, "." or ",".
@@ -59,13 +81,16 @@ class Layout:
     site_column: str | int | None = None
     site_key: SiteKey = "site_uuid"
     client_name: str | None = None
-    time_column: str | int = "start_utc"
+    time_column: str | int | Sequence[str | int] | None = None
     end_column: str | int | None = None
+    period_column: str | int | None = None
     power_column: str | int | Sequence[str | int] | None = None
     wide: bool = False
+    label: Label = "start"
     timezone: str = "UTC"
     ambiguous: Ambiguous = "error"
     time_format: str | None = None
+    dates_are_midnight: bool = False
     unit: Unit = "kW"
     separator: str = ","
     decimal: str = "."
@@ -79,6 +104,7 @@ class Layout:
         choices = {
             "site_key": get_args(SiteKey),
             "unit": get_args(Unit),
+            "label": get_args(Label),
             "ambiguous": get_args(Ambiguous),
             "decimal": (".", ","),
         }
@@ -90,18 +116,14 @@ class Layout:
         if self.client_name is not None:
             as_name(self.client_name, "client_name")
         self._check_wide()
-        try:
-            ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError):  # OSError: the name of a folder of time zones
-            raise InvalidInput(
-                f"unknown time zone {self.timezone!r}; use a name such as Europe/London", column="timezone"
-            ) from None
+        parse_zone(self.timezone)
         try:
             codecs.lookup(self.encoding)
         except LookupError:
             raise InvalidInput(f"unknown encoding {self.encoding!r}", column="encoding") from None
         if self.time_format is not None:
-            _check_time_format(self.time_format)
+            check_time_format(self.time_format)
+        self._check_times()
         if len(self.separator) != 1 or self.separator in '"\r\n':
             raise InvalidInput(f"must be one character, got {self.separator!r}", column="separator")
         if self.separator == self.decimal:
@@ -145,8 +167,56 @@ class Layout:
             if self.wide and getattr(self, name) is not None:
                 raise InvalidInput("not with --wide, where the header names the sites", column=name)
 
+    def _check_times(self) -> None:
+        """Check the options of times that do not go together."""
+        if not isinstance(self.time_column, (str, int)) and self.time_column is not None:
+            object.__setattr__(self, "time_column", tuple(self.time_column))
+            if not self.time_column:
+                raise InvalidInput("must name a column", column="time_column")
+        several = len(self._time_columns()) > 1
+        if self.label == "end" and self.end_column is not None:
+            raise InvalidInput("cannot be used with --end-column, which has the ends", column="label")
+        if several and (self.time_format or "").startswith("epoch"):
+            raise InvalidInput(
+                f"{self.time_format} is one column; there are several time columns", column="time_format"
+            )
+        if self.period_column is None:
+            return
+        if self.label == "end" or self.end_column is not None:
+            name = "label" if self.label == "end" else "end_column"
+            raise InvalidInput("cannot be used with --period-column, whose periods have their starts", column=name)
+        if self.time_column is None:
+            raise InvalidInput("requires --time-column, the column with the date", column="period_column")
+        if self.dates_are_midnight:
+            raise InvalidInput("cannot be used with --period-column", column="dates_are_midnight")
+        if (self.time_format or "").startswith("epoch"):
+            raise InvalidInput("a period number requires a date", column="time_format")
+
+    def check_interval(self, interval: timedelta | None) -> None:
+        """Check the duration of readings that a load is called with.
+
+        Raises:
+            InvalidInput: the starts of readings depend on it and it is None, or a day is not a multiple of it.
+        """
+        if interval is None and self.period_column is not None:
+            raise InvalidInput("required with --period-column: how many minutes a period lasts", column="interval")
+        if interval is None and self.label == "end":
+            raise InvalidInput("required with --label end: how many minutes a reading lasts", column="interval")
+        if interval is not None and interval <= timedelta(0):
+            raise InvalidInput(f"must be above zero, got {interval}", column="interval")
+        if interval is not None and self.period_column is not None and timedelta(days=1) % interval:
+            raise InvalidInput(f"a day is not a multiple of {interval}", column="interval")
+
+    def _time_columns(self) -> tuple[str | int, ...]:
+        if self.time_column is None:
+            return ("end_utc" if self.label == "end" else "start_utc",)
+        return (self.time_column,) if isinstance(self.time_column, (str, int)) else tuple(self.time_column)
+
     def select_columns(self, header: Sequence[str], file: str) -> dict[str, int]:
-        """Return the positions of the columns to read, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
+        """Return the positions of the columns to read.
+
+        Their keys are `site_uuid`, `start_utc` (the time column, also if it has ends; further ones are `start_utc 2`
+        and so on), `end_utc`, `period` and `power_kw`.
 
         Raises:
             InvalidInput: a column is missing or duplicated.
@@ -154,10 +224,15 @@ class Layout:
         site_column = self.site_key if self.site_column is None else self.site_column
         columns: dict[str, str | int | None] = {
             "site_uuid": None if self.site_uuid is not None or self.wide else site_column,
-            "start_utc": self.time_column,
-            "end_utc": self.end_column or ("end_utc" if "end_utc" in header else None),
+            **{f"start_utc {n}" if n > 1 else "start_utc": name for n, name in enumerate(self._time_columns(), 1)},
+            "end_utc": self.end_column,
+            "period": self.period_column,
             "power_kw": self.power_column if isinstance(self.power_column, (str, int)) and not self.wide else None,
         }
+        if self.end_column is not None and self.time_column is None and "start_utc" not in header:
+            del columns["start_utc"]
+        if self.end_column is None and self.period_column is None and self.label == "start" and "end_utc" in header:
+            columns["end_utc"] = "end_utc"
         if self.power_column is None and not self.wide:
             both = [name for name in ("power_kw", "generation_power_kw") if name in header]
             if len(both) > 1:
@@ -239,12 +314,6 @@ def find_column(column: str | int, header: Sequence[str], file: str) -> int:
     raise MissingColumn(f"{file} has no column {column!r}; its header is {', '.join(map(repr, header))}")
 
 
-def _check_time_format(time_format: str) -> None:
-    try:
-        if "%" not in time_format:  # pandas accepts "mixed" as a format, and reads 1.2. as the 2nd of January
-            raise ValueError
-        pd.to_datetime(["-"], format=time_format, errors="coerce")
-    except ValueError:
-        raise InvalidInput(
-            f"invalid format {time_format!r}; use a strptime format such as '%d.%m.%Y %H:%M'", column="time_format"
-        ) from None
+def is_time_key(key: str) -> bool:
+    """Return whether a key of `Layout.select_columns` is that of a time column."""
+    return key == "start_utc" or key.startswith("start_utc ")

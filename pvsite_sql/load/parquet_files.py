@@ -66,6 +66,8 @@ def _cells(column: Any, name: str, file: str) -> Cells:
         of(kind) for of in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
     ):
         return ["" if text is None else text for text in column.to_pylist()]
+    if pa.types.is_date(kind) or pa.types.is_time(kind):
+        return ["" if text is None else text for text in column.cast(pa.string()).to_pylist()]
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
     elif not any(of(kind) for of in (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp)):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from .batch import Batch
 from .cells import CellParser
 from .files import batches, expand
 from .hints import advice_for
-from .layout import Layout
+from .layout import DEFAULT_INTERVAL, Layout
 from .prefetch import prefetch
 from .progress import Progress, ProgressCounter, noting_stored_files
 from .rejects import RejectedRow, Rejects
@@ -41,7 +42,7 @@ def load(
     layout: Layout | None = None,
     *,
     on_conflict: GenerationOnConflict = "ignore",
-    interval: timedelta = timedelta(minutes=5),
+    interval: timedelta | None = None,
     each: bool = False,
     rejects: str | os.PathLike[str] | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -56,7 +57,8 @@ def load(
         layout: the columns and formats of the files; None: `Layout()`.
         on_conflict: what to do if a reading of the same site and start is already stored or given, as in
             `repo.generation.insert`.
-        interval: duration of a reading, for files without an end column.
+        interval: duration of a reading, for files without an end column; None: 5 minutes. It is required where the
+            start of a reading depends on it: if times are ends, and with a period column.
         each: load each file in its own transaction, in order.
         rejects: a CSV file for rows that cannot be stored, with file, line and reason; the other rows are stored. An
             existing file is overwritten. Rows of files that are not stored are not written to it. None: the first such
@@ -79,6 +81,7 @@ def load(
         After an error nothing is stored. With `each`, earlier files remain stored, and a note lists them.
     """
     layout = Layout() if layout is None else layout
+    layout.check_interval(interval)
     names = expand(files)
     counter = ProgressCounter(names, progress)
 
@@ -94,7 +97,9 @@ def load(
         for number, group in enumerate([[name] for name in names] if each else [names]):
             rejected_before = rejected_rows.count
             with noting_stored_files(names, number), prefetch(reader.frames(group)) as frames:
-                inserted = repo.generation.insert(counter.count(frames), on_conflict=on_conflict, interval=interval)
+                inserted = repo.generation.insert(
+                    counter.count(frames), on_conflict=on_conflict, interval=interval or DEFAULT_INTERVAL
+                )
             rejected_rows.keep()
             result = LoadResult(**inserted.model_dump(), rejected=rejected_rows.count - rejected_before)
             total = LoadResult(**{name: value + getattr(result, name) for name, value in total})
@@ -109,7 +114,7 @@ class _FrameReader:
     def __init__(
         self,
         layout: Layout,
-        interval: timedelta,
+        interval: timedelta | None,
         find_sites: SiteFinder,
         rejects: Rejects,
         *,
@@ -125,10 +130,12 @@ class _FrameReader:
         """Yield the frames of files, each with the number of bytes that were read for it."""
         for name in names:
             reading = batches(name, self._layout)
-            parser, file, bytes_before = CellParser(self._layout, self._find_sites), "", 0
+            parser, last, bytes_before = self._parser(), None, 0
             for batch in reading:
-                if first := batch.file != file:
-                    parser, file = CellParser(self._layout, self._find_sites), batch.file
+                if first := last is None or batch.file != last.file:
+                    self._finish(parser, last)
+                    parser = self._parser()
+                last = batch
                 try:
                     frame = self._frame(parser, batch)
                 except RejectedRow as error:
@@ -136,17 +143,24 @@ class _FrameReader:
                     raise InvalidInput(f"{error.reason}{advice}") from None
                 yield frame, batch.bytes_read - bytes_before
                 bytes_before = batch.bytes_read
+            self._finish(parser, last)
         self._rejects.flush()  # before the other rows are committed
 
+    def _parser(self) -> CellParser:
+        return CellParser(self._layout, self._find_sites, self._interval)
+
+    def _finish(self, parser: CellParser, last: Batch | None) -> None:
+        if last is not None:
+            with _errors_at(last):
+                parser.finish()
+
     def _frame(self, parser: CellParser, batch: Batch) -> pd.DataFrame:
-        try:
+        interval = self._interval or DEFAULT_INTERVAL
+        with _errors_at(batch):
             frame, reasons = parser.frame(batch.cells, len(batch.numbers))
             valid = np.delete(np.arange(len(frame)), list(reasons))
-            for key, reason, rows in find_bad_rows(frame.iloc[valid] if reasons else frame, self._interval):
-                reasons |= dict.fromkeys(valid[rows].tolist(), (key, reason))
-        except InvalidInput as error:
-            column = batch.columns.get(error.column or "", error.column)
-            raise error.replace(reason=f"{batch.file}, {column}: {error.reason}", column=None) from None
+            for key, reason, rows in find_bad_rows(frame.iloc[valid] if reasons else frame, interval):
+                reasons |= dict.fromkeys(valid[rows].tolist(), (_key_of(key, batch), reason))
         if reasons or batch.unreadable:
             lines, reasons, rejected = by_line(batch, reasons)
             self._rejects.add(replace(lines, unreadable=batch.unreadable), reasons)
@@ -158,3 +172,19 @@ class _FrameReader:
                 constraint_name="generation_pkey",
             )
         return frame
+
+
+@contextmanager
+def _errors_at(batch: Batch) -> Iterator[None]:
+    """Name the file and the column in errors that concern a whole column."""
+    try:
+        yield
+    except InvalidInput as error:
+        column = batch.columns.get(_key_of(error.column or "", batch), error.column)
+        raise error.replace(reason=f"{batch.file}, {column}: {error.reason}", column=None) from None
+
+
+def _key_of(column: str, batch: Batch) -> str:
+    """Return the key of the file's column that a column of a frame comes from; a start may come from an end."""
+    other = {"start_utc": "end_utc", "end_utc": "start_utc"}.get(column, column)
+    return other if column not in batch.columns and other in batch.columns else column
