@@ -175,9 +175,7 @@ class _Reader:
         places: dict[str, Any] = {
             "source": source,
             "number": batch.numbers,
-            "reason": pd.Series(
-                [reasons.get(row) for row in range(len(frame))] if reasons else None, frame.index, object
-            ),
+            "reason": pd.Series([reasons.get(row) for row in range(len(frame))], frame.index, object),
         }
         if self._keeps_cells:
             places |= {f"cell {key}": _shared(cells) for key, cells in batch.cells.items()}
