@@ -147,10 +147,13 @@ class _Reader:
                     self._files.append(batch)
                 source = len(self._files) - 1
                 self._files[source] = replace(batch, cells={}, numbers=batch.numbers[:0], unreadable=())
-                for rows in self._assembler.add(self._rows(parser, batch, source)):
-                    yield self._valid(rows), 0
-                yield pd.DataFrame(), batch.bytes_read - bytes_before
-                bytes_before = batch.bytes_read
+                rows, bytes_read = self._rows(parser, batch, source), batch.bytes_read
+                del batch  # so that its cells are not in memory while the next one is read
+                for complete in self._assembler.add(rows):
+                    yield self._valid(complete), 0
+                yield pd.DataFrame(), bytes_read - bytes_before
+                bytes_before = bytes_read
+                del rows
         for rows in self._assembler.finish():
             yield self._valid(rows), 0
         self._rejects.flush()  # before the other forecasts are committed
@@ -175,7 +178,7 @@ class _Reader:
         places: dict[str, Any] = {
             "source": source,
             "number": batch.numbers,
-            "reason": pd.Series([reasons.get(row) for row in range(len(frame))], frame.index, object),
+            "reason": pd.Series(dict(reasons), frame.index, object) if reasons else None,
         }
         if self._keeps_cells:
             places |= {f"cell {key}": _shared(cells) for key, cells in batch.cells.items()}
@@ -188,7 +191,7 @@ class _Reader:
             InvalidInput: rejected rows are errors, or the forecast of a row is unknown.
         """
         forecasts = rows.forecasts()
-        reasons = {row: reason for row, reason in enumerate(rows.places["reason"]) if reason is not None}
+        reasons = {row: rows.places["reason"].iloc[row] for row in np.flatnonzero(rows.places["reason"].notna())}
         valid = ~np.isin(forecasts, forecasts[list(reasons)])
         while valid.any():
             positions = np.flatnonzero(valid)
