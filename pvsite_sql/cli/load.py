@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import psycopg
 import typer
 
-from ..generation import GenerationOnConflict
+from . import forecast_options as of_forecasts
 from .common import Dsn, exit_with, require_dsn
 
 if TYPE_CHECKING:
-    from ..load import LoadResult, Progress
+    from ..load import ForecastLoadResult, LoadResult, Progress
 
 __all__ = ["load"]
 
@@ -26,10 +26,12 @@ _Unit = Literal["W", "kW", "MW"]
 _Ambiguous = Literal["error", "earlier", "later", "order"]
 _SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 _Label = Literal["start", "end"]
+_OnConflict = Literal["ignore", "update", "replace", "error"]
 _COLUMNS, _CSV, _TIMES = "Columns", "CSV files", "Times"  # panels of --help
 
 
 def load(
+    context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(
@@ -191,12 +193,13 @@ def load(
         ),
     ] = 0,
     on_conflict: Annotated[
-        GenerationOnConflict,
+        _OnConflict | None,
         typer.Option(
             help="What to do if several readings, stored or in the input, have the same site and start: keep the first "
-            "one, store the last one, or fail."
+            "one (ignore, the default), store the last one (update), or fail (error). With --forecasts, what to do "
+            "with a forecast that is stored already: replace it (the default), keep it (ignore), or fail (error)."
         ),
-    ] = "ignore",
+    ] = None,
     each: Annotated[
         bool, typer.Option("--each", help="Commit after each file. Without it, all files are one transaction.")
     ] = False,
@@ -207,9 +210,18 @@ def load(
             help="Write rows that cannot be stored to this CSV file, with file, line and reason, and load the others.",
         ),
     ] = None,
+    forecasts: of_forecasts.Forecasts = False,
+    timestamp: of_forecasts.Timestamp = None,
+    timestamp_column: of_forecasts.TimestampColumn = None,
+    created: of_forecasts.Created = None,
+    created_column: of_forecasts.CreatedColumn = None,
+    model_name: of_forecasts.ModelName = None,
+    model_version: of_forecasts.ModelVersion = None,
+    forecast_version: of_forecasts.ForecastVersion = None,
+    level_column: of_forecasts.LevelColumn = None,
     dsn: Dsn = None,
 ) -> None:
-    """Load readings from CSV and Parquet files, all of them or none.
+    """Load readings or forecasts from CSV and Parquet files, all of them or none.
 
     A CSV file has a line of column names. Lines before it and blank lines are ignored. If a row cannot be stored, for
     example because its site does not exist, the load fails, names the line and stores nothing. With --each, earlier
@@ -231,16 +243,30 @@ def load(
         exit_with(2, "Use either --site or --site-column, not both.")
     if site is not None and wide:
         exit_with(2, "--site: not with --wide, where the header names the sites")
+    of_forecasts.refuse_other_options(context, on_conflict, forecasts=forecasts)
 
     from ..engine.inputs import as_uuid
     from ..errors import InvalidInput
     from ..limits import CallLimits, Limits
-    from ..load import Layout, find_site
-    from ..load import load as load_files
+    from ..load import ForecastLayout, Layout, find_site, load_forecasts
+    from ..load import load as load_readings
     from ..repository import Repository
 
+    fields: dict[str, Any] = {}
+    if forecasts:
+        fields = of_forecasts.forecast_fields(
+            timezone=timezone,
+            timestamp=timestamp,
+            created=created,
+            timestamp_column=timestamp_column,
+            created_column=created_column,
+            level_column=level_column,
+            model_name=model_name,
+            model_version=model_version,
+            forecast_version=forecast_version,
+        )
     try:
-        layout = Layout(
+        layout = (ForecastLayout if forecasts else Layout)(
             site_uuid=None if site is None or site_key != "site_uuid" else as_uuid(site, "site"),
             site_column=site_column,
             site_key=site_key,
@@ -263,15 +289,15 @@ def load(
             header=not no_header,
             skip_after_header=skip_after_header,
             skip_footer=skip_footer,
+            **fields,
         )
         duration = None if interval is None else _duration(interval)
         layout.check_interval(duration)
     except InvalidInput as error:
-        name = {"client_name": "client", "site_uuid": "site"}.get(error.column or "", error.column or "")
-        exit_with(2, f"--{name.replace('_', '-')}: {error.reason}")
+        exit_with(2, f"{of_forecasts.option_of(error.column)}: {error.reason}")
     psycopg.connect(conninfo).close()  # a pool would report an unreachable server only after its timeout
 
-    def report(name: str, result: LoadResult) -> None:
+    def report(name: str, result: LoadResult | ForecastLoadResult) -> None:
         if each:
             typer.echo(f"{name}: {_counts(result)}")
 
@@ -283,18 +309,15 @@ def load(
         repo.check()
         if site is not None and layout.site_uuid is None:
             layout = replace(layout, site_uuid=find_site(repo, layout, site))
+        common: dict[str, Any] = {"each": each, "rejects": rejects, "progress": progress, "stored": report}
+        common["on_conflict"] = on_conflict or ("replace" if forecasts else "ignore")
+        result: LoadResult | ForecastLoadResult
         with _notes_of_ignored_files():
-            result = load_files(
-                repo,
-                files,
-                layout,
-                on_conflict=on_conflict,
-                interval=duration,
-                each=each,
-                rejects=rejects,
-                progress=progress,
-                stored=report,
-            )
+            if isinstance(layout, ForecastLayout):
+                slot = duration if of_forecasts.is_given(context, "interval") else None
+                result = load_forecasts(repo, files, layout, interval=slot, **common)
+            else:
+                result = load_readings(repo, files, layout, interval=duration, **common)
     typer.echo(_counts(result))
 
 
@@ -308,7 +331,11 @@ def _duration(minutes: float) -> timedelta:
     return duration
 
 
-def _counts(result: LoadResult) -> str:
+def _counts(result: LoadResult | ForecastLoadResult) -> str:
+    from ..load import ForecastLoadResult
+
+    if isinstance(result, ForecastLoadResult):
+        return of_forecasts.forecast_counts(result)
     return ", ".join(f"{value} {name}" for name, value in result)
 
 

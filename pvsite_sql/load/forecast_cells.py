@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,10 @@ from ..errors import InvalidInput
 from .batch import Cells
 from .cells import CellParser
 from .forecast_layout import OPTIONAL_COLUMNS, ForecastLayout
-from .layout import is_time_key
+from .layout import Layout, is_time_key
 from .powers import parse_powers
 from .reasons import NO_VALUE, Reasons, factorize
-from .sites import SiteFinder
+from .sites import SiteFinder, is_site_key, one_site
 from .times import TimeParser
 
 __all__ = ["ForecastCellParser"]
@@ -57,6 +58,8 @@ class ForecastCellParser:
         readings, of_readings = self._readings.frame({key: cells[key] for key in cells if _is_of_readings(key)}, rows)
         frame: dict[str, Any] = {str(name): readings[name] for name in readings if name != "power_kw"}
         frame["forecast_power_kw"] = readings["power_kw"]
+        if "site_uuid" in cells:
+            frame["site_uuid"] = self._with_unknown_sites(readings["site_uuid"], cells["site_uuid"])
         if "end_utc" not in frame:
             frame["end_utc"] = _ends(readings["start_utc"], self._interval)
         reasons: dict[str, Reasons] = {}
@@ -79,6 +82,27 @@ class ForecastCellParser:
             for row, reason in column_reasons.items():
                 first.setdefault(row, (key, reason))
         return pd.DataFrame(frame), first
+
+    def finish(self) -> None:
+        """Check the file as a whole, after its last batch.
+
+        Raises:
+            InvalidInput: a whole column is invalid.
+        """
+        self._readings.finish()
+
+    def _with_unknown_sites(self, sites: pd.Series[Any], cells: Cells) -> pd.Series[Any]:
+        """Return the sites, with a UUID for each key that no site has, so that its rows make up forecasts."""
+        missing = np.flatnonzero(sites.isna())
+        if not len(missing):
+            return sites
+        codes, keys = factorize(cells)
+        uuids = np.array(sites, object)
+        for code in np.unique(codes[missing]).tolist():
+            key = keys[code].strip() if isinstance(keys[code], str) else keys[code]
+            if code >= 0 and key != "" and is_site_key(key, self._layout.site_key):
+                uuids[codes == code] = uuid5(NAMESPACE_OID, str(key))
+        return pd.Series(pd.Categorical(uuids))
 
     def _level(self, cells: Cells) -> tuple[Any, Reasons]:
         """Return the values in kW, NaN for empty cells."""
@@ -135,3 +159,16 @@ def _ends(starts: pd.Series[Any], interval: timedelta | None) -> pd.Series[Any]:
 def _require_times(cells: Any, column: str) -> None:
     if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
         raise InvalidInput(f"must be times, got {cells.dtype}", column=column)
+
+
+def parse_time(text: str, timezone: str) -> datetime:
+    """Return a time in ISO 8601 format. Without a UTC offset, it is in the time zone.
+
+    Raises:
+        InvalidInput: it is no time, occurs twice or does not exist there, or the time zone is unknown.
+    """
+    times = TimeParser(Layout(timezone=timezone)).parse([text], one_site(UUID(int=0), 1))
+    if times.reasons:
+        raise InvalidInput(f"{times.reasons[0]}; use a time such as 2024-06-01T06:00Z")
+    parsed: datetime = times.utc[0].to_pydatetime()
+    return parsed

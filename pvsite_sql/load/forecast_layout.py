@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ class ForecastLayout(Layout):
     `horizon_minutes`, `probabilistic_values`, and levels such as `p10`, as `repo.forecasts.insert` takes them.
 
     Attributes:
-        power_column: the column with the power.
+        power_column: the column with the power; None: `forecast_power_kw`.
         timestamp_column: the column with the times that the forecasts were made for; None: `timestamp_utc`.
         created_column: the column with the times when the forecasts were made; None: `created_utc`, if a file has it.
         level_columns: the columns with probabilistic values, by level such as "p10"; None: those with the name of a
@@ -48,7 +48,6 @@ class ForecastLayout(Layout):
         InvalidInput: an attribute has an invalid value.
     """
 
-    power_column: str | int = "forecast_power_kw"
     timestamp_column: str | int | None = None
     created_column: str | int | None = None
     level_columns: Mapping[str, str | int] | None = None
@@ -60,6 +59,8 @@ class ForecastLayout(Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.wide:
+            raise InvalidInput("not for forecasts", column="wide")
         if self.ambiguous == "order":
             raise InvalidInput(
                 "'order' is for readings: use earlier or later, or write the times with a UTC offset",
@@ -95,7 +96,8 @@ class ForecastLayout(Layout):
         for name, value in self.constants().items():
             if value is not None and name in columns:
                 raise InvalidInput(f"{file} has a column {name!r}: do not give {name} as well, or rename the column")
-        positions = super().select_columns(header, file)
+        of_readings = self if self.power_column is not None else replace(self, power_column="forecast_power_kw")
+        positions = super(ForecastLayout, of_readings).select_columns(header, file)
         positions |= {key: find_column(column, header, file) for key, column in columns.items()}
         return positions | self._levels(header, file, set(positions.values()))
 

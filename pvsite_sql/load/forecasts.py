@@ -139,21 +139,34 @@ class _Reader:
         """Yield frames of whole forecasts, each with the number of bytes that were read for it."""
         for name in names:
             bytes_before = 0
-            file = None  # an archive has several
+            file = parser = None  # an archive has several
             for batch in batches(name, self._layout):
-                if batch.file != file:
+                if parser is None or batch.file != file:
+                    self._finish(parser)
                     file = batch.file
                     parser = ForecastCellParser(self._layout, self._interval, self._find_sites)
                     self._files.append(batch)
                 source = len(self._files) - 1
                 self._files[source] = replace(batch, cells={}, numbers=batch.numbers[:0], unreadable=())
-                for rows in self._assembler.add(self._rows(parser, batch, source)):
-                    yield self._valid(rows), 0
-                yield pd.DataFrame(), batch.bytes_read - bytes_before
-                bytes_before = batch.bytes_read
+                rows, bytes_read = self._rows(parser, batch, source), batch.bytes_read
+                del batch  # so that its cells are not in memory while the next one is read
+                for complete in self._assembler.add(rows):
+                    yield self._valid(complete), 0
+                yield pd.DataFrame(), bytes_read - bytes_before
+                bytes_before = bytes_read
+                del rows
+            self._finish(parser)
         for rows in self._assembler.finish():
             yield self._valid(rows), 0
         self._rejects.flush()  # before the other forecasts are committed
+
+    def _finish(self, parser: ForecastCellParser | None) -> None:
+        """Check a file that was read to its end."""
+        try:
+            if parser is not None:
+                parser.finish()
+        except InvalidInput as error:
+            raise self._located(error, len(self._files) - 1) from None
 
     def _rows(self, parser: ForecastCellParser, batch: Batch, source: int) -> ForecastRows:
         """Return the rows of a batch.
@@ -175,9 +188,7 @@ class _Reader:
         places: dict[str, Any] = {
             "source": source,
             "number": batch.numbers,
-            "reason": pd.Series(
-                [reasons.get(row) for row in range(len(frame))] if reasons else None, frame.index, object
-            ),
+            "reason": pd.Series(dict(reasons), frame.index, object) if reasons else None,
         }
         if self._keeps_cells:
             places |= {f"cell {key}": _shared(cells) for key, cells in batch.cells.items()}
@@ -190,7 +201,9 @@ class _Reader:
             InvalidInput: rejected rows are errors, or the forecast of a row is unknown.
         """
         forecasts = rows.forecasts()
-        reasons = {row: reason for row, reason in enumerate(rows.places["reason"]) if reason is not None}
+        reasons = {
+            row: rows.places["reason"].iloc[row] for row in np.flatnonzero(rows.places["reason"].notna()).tolist()
+        }
         valid = ~np.isin(forecasts, forecasts[list(reasons)])
         while valid.any():
             positions = np.flatnonzero(valid)

@@ -19,7 +19,7 @@ from .batch import Cells
 from .layout import Layout
 from .reasons import NO_VALUE, Reasons, by_row, factorize, reason_of
 
-__all__ = ["SiteFinder", "SiteParser", "check_site", "find_site", "one_site", "site_finder"]
+__all__ = ["SiteFinder", "SiteParser", "check_site", "find_site", "is_site_key", "one_site", "site_finder"]
 
 SiteFinder = Callable[[Collection[Any]], Mapping[Any, Sequence[UUID]]]
 """Returns the sites that have each of the given keys: UUIDs, numbers or names, as the layout's `site_key` says."""
@@ -148,6 +148,15 @@ def _parse_key(cell: Any, site_key: str) -> UUID | str | int:
     if not -(2**31) <= number < 2**31:
         raise InvalidInput(reason_of(f"no site has this {site_key}", str(cell)))
     return number
+
+
+def is_site_key(cell: Any, site_key: str) -> bool:
+    """Whether a cell is a key that a site can have."""
+    try:
+        _parse_key(cell, site_key)
+    except InvalidInput:
+        return False
+    return True
 
 
 def one_site(site_uuid: UUID, rows: int) -> pd.Categorical:
