@@ -7,6 +7,7 @@ import json
 import signal
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from uuid import UUID, uuid4
 
 import psycopg
@@ -27,7 +28,7 @@ from adopt.olds import (
     Old,
 )
 from commands import called, started, until
-from concurrency import BLOCKED
+from concurrency import BLOCKED, held_up
 from conftest import conninfo
 from plan_cases import ELSEWHERE
 from plan_reading import Plan
@@ -281,6 +282,23 @@ def test_a_run_that_was_killed_is_completed_by_the_next(old, target, lock, query
     assert found.disagreements() == []
     assert table(found, "generation").stored_rows == 36
     assert {each.name for each in found.tables if each.inserted} >= {"forecasts", lock}
+
+
+@pytest.mark.parametrize("parent", ["generation", "forecasts"])
+def test_a_month_that_anothers_open_transaction_has_made_is_waited_for(old, target, monkeypatch, parent):
+    target.execute("ALTER FUNCTION ensure_month_partitions SET lock_timeout = '100ms'")  # it waits for two seconds
+    waited = Event()
+    monkeypatch.setattr(query_connection.QueryConnection, "retried", lambda *_, **__: waited.set())
+    with psycopg.connect(conninfo(target)) as other:
+        other.execute("SELECT ensure_month_partitions(%s, '{2024-05-01,2024-06-01}')", [parent])
+
+        def release():
+            assert waited.wait(20)
+            other.rollback()
+
+        (found,) = held_up(target, release, lambda: report(old, target))
+    assert table(found, "generation").stored_rows == 36
+    assert found.disagreements() == []
 
 
 def test_the_source_is_seen_as_it_was_at_the_start(old, target):

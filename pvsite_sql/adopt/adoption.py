@@ -231,7 +231,7 @@ class _Adoption:
         table = TableReport("generation", has_power=True)
         target = self._target
         for months, window in self._ranges(table, table, "adopt/source_generation_ranges", GENERATION_RANGE):
-            partitions.ensure(target, "generation", months)
+            partitions.ensure(target, "generation", months, wait=True)
             with target.transaction():
                 target.run("adopt/generation_staging")
                 target.run("adopt/generation_rows")
@@ -251,7 +251,7 @@ class _Adoption:
         values.source_rows, values.source_power_kw = totals["rows"], totals["power_kw"]
         target = self._target
         for months, window in self._ranges(table, values, "adopt/source_forecast_ranges", FORECAST_RANGE):
-            partitions.ensure(target, "forecasts", months)
+            partitions.ensure(target, "forecasts", months, wait=True)
             with target.transaction():
                 target.run("adopt/forecasts_staging")
                 target.run("adopt/forecasts_rows")
