@@ -506,6 +506,15 @@ def test_what_is_stored_already_stays_and_conflicts_are_named(old, target, tmp_p
     assert str(OTHER_GROUP) in user["stored"]
 
 
+def test_a_forecast_whose_model_has_changed_in_the_source_is_a_conflict(old, target):
+    report(old, target)
+    before = contents(target)
+    old.run("UPDATE forecast_values SET ml_model_uuid = NULL WHERE ml_model_uuid IS NOT NULL")
+    found = table(report(old, target), "forecasts")
+    assert (found.inserted, found.conflicts > 0) == (0, True)
+    assert contents(target) == before
+
+
 def test_names_that_are_there_under_another_id_stand_for_those_that_come(old, target):
     with Repository(conninfo(target), min_size=1) as repo:
         group = repo.site_groups.create("ocf")

@@ -1,11 +1,12 @@
--- Insert the forecasts whose key is not stored yet, in key order, as forecasts/insert_new does.
+-- Insert the forecasts whose key is not stored yet, in key order, as forecasts/insert_new does. A forecast that is stored
+-- under another key, because its model or version changed in the source since, is a conflict and stays as it is.
 --
 -- Parameters:
 --   start_utc  timestamptz  first timestamp, for partition pruning
 --   end_utc    timestamptz  last timestamp, inclusive
 -- Result: none
--- Index: forecasts_key
--- Touches: adopt_forecast_rows + forecasts (those in the months of the range)
+-- Index: forecasts_key, forecasts_pkey
+-- Touches: adopt_forecast_rows + 2 * forecasts (those in the months of the range)
 -- After: adopt/forecasts_rows
 INSERT INTO forecasts (
     forecast_uuid,
@@ -43,6 +44,16 @@ WHERE
             AND f.timestamp_utc = n.timestamp_utc
             AND f.ml_model_uuid IS NOT DISTINCT FROM n.ml_model_uuid
             AND f.forecast_version = n.forecast_version
+            AND f.timestamp_utc >= :'start_utc'::timestamptz
+            AND f.timestamp_utc <= :'end_utc'::timestamptz
+    )
+    AND NOT EXISTS (
+        SELECT
+        FROM forecasts AS f
+        WHERE
+            f.forecast_uuid = n.forecast_uuid
+            AND f.site_uuid = n.site_uuid
+            AND f.timestamp_utc = n.timestamp_utc
             AND f.timestamp_utc >= :'start_utc'::timestamptz
             AND f.timestamp_utc <= :'end_utc'::timestamptz
     )
