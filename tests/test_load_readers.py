@@ -119,9 +119,9 @@ REFUSED = {  # text, options and sentence behind the name of the file
     "a header far below": ("about\n" * 100 + "Time,Power\n", [], "or use --skip-lines, if it comes on another line"),
     "a header elsewhere": ("about\nTime,Power\n", ["--skip-lines", "2"], " is empty: a header line is required"),
     "a header above": (
-        "Time,Power\n2024-06-01,x\n",
+        "Time,Power\n2024-06-01 00:00,x\n",
         ["--skip-lines", "1"],
-        f"its header is '2024-06-01', 'x'; {NAME_COLUMNS}, or use --skip-lines, if it comes on another line",
+        f"its header is '2024-06-01 00:00', 'x'; {NAME_COLUMNS}, or use --skip-lines, if it comes on another line",
     ),
     "more lines to skip than there are": (
         "Time,Power\n",
@@ -144,7 +144,7 @@ REFUSED = {  # text, options and sentence behind the name of the file
         "; it is not encoded in utf-8: use --encoding latin-1",
     ),
     "another encoding": (
-        "Time,Power\n2024-06-01,1 \u20ac\n".encode("cp1252"),
+        "Time,Power\n2024-06-01 00:00,1 \u20ac\n".encode("cp1252"),
         ["--encoding", "ascii"],
         "; use --encoding cp1252",
     ),
@@ -154,7 +154,7 @@ REFUSED = {  # text, options and sentence behind the name of the file
         ", line 1: 1 field are too few for the columns; if other lines come first, use --skip-lines",
     ),
     "another separator without a header": (
-        "2024-06-01;1\n",
+        "2024-06-01 00:00;1\n",
         ["--no-header", "--time-column", "1", "--power-column", "2"],
         "; use --separator ';'",
     ),
@@ -164,88 +164,88 @@ REFUSED = {  # text, options and sentence behind the name of the file
         " is empty",
     ),
     "units": (
-        "Time,Power\n\nUTC,kW\n2024-06-01,1\n",
+        "Time,Power\n\nUTC,kW\n2024-06-01 00:00,1\n",
         [],
         ", line 3: Time: not a time: 'UTC' (a line of units? use --skip-after-header 1)",
     ),
     "units of values alone": (
-        "Time,Power\n,[kW]\n2024-06-01,1\n",
+        "Time,Power\n,[kW]\n2024-06-01 00:00,1\n",
         [],
         ", line 2: Time: no value (a line of units? use --skip-after-header 1)",
     ),
     "units and what else": (
-        "Time,Power\n-,kW\n-,mean\n2024-06-01,1\n",
+        "Time,Power\n-,kW\n-,mean\n2024-06-01 00:00,1\n",
         [],
         ", line 2: Time: not a time: '-' (a line of units? use --skip-after-header 2)",
     ),
     "units that follow one line": (
-        "Time,Power\nlocal,AC\n-,kW\n2024-06-01,1\n",
+        "Time,Power\nlocal,AC\n-,kW\n2024-06-01 00:00,1\n",
         ["--skip-after-header", "1"],
         ", line 3: Time: not a time: '-' (a line of units? use --skip-after-header 2)",
     ),
     "a header that is not there": (
-        "Time,Power\n2024-06-01,1\n",
+        "Time,Power\n2024-06-01 00:00,1\n",
         ["--no-header", "--time-column", "1", "--power-column", "2"],
         ", line 1: column 1: not a time: 'Time' (not a reading? use --skip-lines 1)",
     ),
     "totals": (
-        "Time,Power\n2024-06-01,1\nTotal,1\n\n",
+        "Time,Power\n2024-06-01 00:00,1\nTotal,1\n\n",
         [],
         ", line 3: Time: not a time: 'Total' (a line of totals? use --skip-footer 1)",
     ),
     "totals with a field": (
-        "Time,Power,State\n2024-06-01,1,on\n\nTotal,1\nMean,1\n",
+        "Time,Power,State\n2024-06-01 00:00,1,on\n\nTotal,1\nMean,1\n",
         [],
         ", line 4: 2 fields, but the header has 3: 'Total,1' (a line of totals? use --skip-footer 2)",
     ),
     "more totals": (
-        "Time,Power\n2024-06-01,1\nTotal,1\n,2\n",
+        "Time,Power\n2024-06-01 00:00,1\nTotal,1\n,2\n",
         ["--skip-footer", "1"],
         ", line 3: Time: not a time: 'Total' (a line of totals? use --skip-footer 2)",
     ),
     "a text in the middle": (
-        "Time,Power\n2024-06-01,1\nTotal,1\n2024-06-02,1\n",
+        "Time,Power\n2024-06-01 00:00,1\nTotal,1\n2024-06-02 00:00,1\n",
         [],
         ", line 3: Time: not a time: 'Total'",
     ),
     "a power that is none at the end": (
-        "Time,Power\n2024-06-01,1\n2024-06-02,x\n",
+        "Time,Power\n2024-06-01 00:00,1\n2024-06-02 00:00,x\n",
         [],
         ", line 3: Power: not a number: 'x'",
     ),
     "a cut line": (
-        "Time,Power,State\n2024-06-01,1,on\n2024-06\n",
+        "Time,Power,State\n2024-06-01 00:00,1,on\n2024-06\n",
         [],
         ", line 3: 1 field, but the header has 3: '2024-06'",
     ),
     "fields too many": (
-        "Time,Power\n2024-06-01,1,,0\n",
+        "Time,Power\n2024-06-01 00:00,1,,0\n",
         [],
-        ", line 2: 4 fields, but the header has 2: '2024-06-01,1,,0'",
+        ", line 2: 4 fields, but the header has 2: '2024-06-01 00:00,1,,0'",
     ),
     "more fields than the first row": (
-        "2024-06-01,1\n2024-06-02,1,0\n",
+        "2024-06-01 00:00,1\n2024-06-02 00:00,1,0\n",
         ["--no-header", "--time-column", "1", "--power-column", "2"],
-        ", line 2: 3 fields, but the first row has 2: '2024-06-02,1,0'",
+        ", line 2: 3 fields, but the first row has 2: '2024-06-02 00:00,1,0'",
     ),
     "a cell in another encoding": (
-        "Time,Power\n2024-06-01,1\xa0000\n".encode("latin-1"),
+        "Time,Power\n2024-06-01 00:00,1\xa0000\n".encode("latin-1"),
         [],
         ", line 2: Power: not a number: '1\\udca0000' (not utf-8: use --encoding latin-1)",
     ),
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_refusals_say_what_to_add(repo, dsn, options, tmp_path, case):
-    text, given, said = REFUSED[case]
-    file = written(tmp_path / "a.csv", text)
-    columns = [] if "--time-column" in given else TIME_POWER
-    code, out, err = loaded(dsn, file, *options, *columns, *given)
-    assert (code, out) == (1, "")
-    assert err.startswith(str(file))
-    assert err.endswith(f"{said}\n")
-    assert len(err.splitlines()) == 1
+def test_refusals_say_what_to_add(repo, dsn, options, tmp_path, subtests):
+    for case, (text, given, said) in REFUSED.items():
+        with subtests.test(case):
+            file = written(tmp_path / "a.csv", text)
+            columns = [] if "--time-column" in given else TIME_POWER
+            code, out, err = loaded(dsn, file, *options, *columns, *given)
+            assert (code, out) == (1, "")
+            assert err.startswith(str(file))
+            assert err.endswith(f"{said}\n")
+            assert len(err.splitlines()) == 1
     assert stored(repo) == []
 
 
@@ -274,7 +274,7 @@ def test_options_that_cannot_be(dsn, options, given, said):
 
 
 def test_without_a_header_the_sites_have_a_number_too(repo, site, dsn, tmp_path):
-    file = written(tmp_path / "a.csv", f"2024-06-01,{site.site_uuid},1\n")
+    file = written(tmp_path / "a.csv", f"2024-06-01 00:00,{site.site_uuid},1\n")
     given = ["--no-header", "--time-column", "1", "--power-column", "3"]
     said = "--site-column: must be the number of a column, from 1, because there is no header\n"
     assert loaded(dsn, file, *given) == (2, "", said)
@@ -362,7 +362,7 @@ def test_an_archive_of_files(repo, dsn, options):
 
 
 def test_bad_rows_of_an_archive_name_the_member(repo, dsn, options, tmp_path):
-    good, bad = "Time,Power\n2024-06-01,1\n", "Time,Power\nx,1\n2024-06-02,1\n"
+    good, bad = "Time,Power\n2024-06-01 00:00,1\n", "Time,Power\nx,1\n2024-06-02 00:00,1\n"
     file = zipped(tmp_path / "a.zip", {"b/2.csv": bad, "b/1.csv": good})
     code, out, err = loaded(dsn, file, *options, *TIME_POWER)
     assert (code, out) == (1, "")
@@ -374,7 +374,7 @@ def test_bad_rows_of_an_archive_name_the_member(repo, dsn, options, tmp_path):
 
 
 def test_one_file_of_an_archive(repo, dsn, options, tmp_path):
-    file = zipped(tmp_path / "a.zip", {"README.txt": "about", "b/1.csv": "Time,Power\n2024-06-01,1\n"})
+    file = zipped(tmp_path / "a.zip", {"README.txt": "about", "b/1.csv": "Time,Power\n2024-06-01 00:00,1\n"})
     code, out, err = loaded(dsn, file, *options, *TIME_POWER)
     assert (code, out) == (1, "")
     assert err.startswith(f"{file}/README.txt has no column 'Time'")
@@ -432,14 +432,14 @@ ARCHIVES = {
 }
 
 
-@pytest.mark.parametrize("kind", ARCHIVES)
-def test_archives_that_cannot_be_loaded(dsn, options, tmp_path, kind):
-    make, said = ARCHIVES[kind]
-    file = make(tmp_path / "a.zip")
-    code, out, err = loaded(dsn, file, *options, *TIME_POWER)
-    assert (code, out) == (1, "")
-    assert err.startswith(f"{file}{said}")
-    assert len(err.splitlines()) == 1
+def test_archives_that_cannot_be_loaded(dsn, options, tmp_path, subtests):
+    for kind, (make, said) in ARCHIVES.items():
+        with subtests.test(kind):
+            file = make(tmp_path / "a.zip")
+            code, out, err = loaded(dsn, file, *options, *TIME_POWER)
+            assert (code, out) == (1, "")
+            assert err.startswith(f"{file}{said}")
+            assert len(err.splitlines()) == 1
 
 
 def test_an_archive_counts_its_bytes_and_reads_gzipped_members(repo, site, tmp_path):
@@ -465,8 +465,8 @@ def test_what_a_folder_has_besides_is_named(repo, dsn, options, tmp_path):
     folder = tmp_path / "data"
     (folder / "old").mkdir(parents=True)
     shutil.copy(FILES / "two_days.zip", folder)
-    written(folder / "a.TXT", "Time,Power\n2024-06-03,3\n")
-    written(folder / "b.tsv", "Time,Power\n2024-06-04,4\n")
+    written(folder / "a.TXT", "Time,Power\n2024-06-03 00:00,3\n")
+    written(folder / "b.tsv", "Time,Power\n2024-06-04 00:00,4\n")
     for name in ("notes.md", ".hidden", "plan.docx", "r.png", "s.png", "t.png"):
         written(folder / name, "")
     notes = f"{folder}: ignored notes.md, old/, plan.docx, r.png, s.png and 1 more, which load does not read\n"
