@@ -69,7 +69,7 @@ def open_archive(name: str, extensions: Sequence[str]) -> Iterator[tuple[ZipFile
         if member is None:
             yield archive, members(archive, path, extensions)[0]
         elif member in archive.namelist():
-            yield archive, [_readable(archive.getinfo(member), path)]
+            yield archive, [_readable(archive, archive.getinfo(member), path)]
         else:
             raise InvalidInput(f"no such file: {path} contains no {member}")
 
@@ -89,7 +89,7 @@ def members(archive: ZipFile, path: str, extensions: Sequence[str]) -> tuple[lis
     taken = [name for name in sorted(named) if name.lower().endswith(tuple(extensions))]
     if not taken:
         raise InvalidInput(f"{path} contains no files that end with {', '.join(extensions[:-1])} or {extensions[-1]}")
-    return [_readable(named[name], path) for name in taken], sorted(set(named) - set(taken))
+    return [_readable(archive, named[name], path) for name in taken], sorted(set(named) - set(taken))
 
 
 def _is_hidden(name: str) -> bool:
@@ -97,7 +97,13 @@ def _is_hidden(name: str) -> bool:
     return parts[0] == _OF_MACOS or any(part.startswith(".") for part in parts)
 
 
-def _readable(info: ZipInfo, path: str) -> ZipInfo:
+def _readable(archive: ZipFile, info: ZipInfo, path: str) -> ZipInfo:
     if info.flag_bits & _ENCRYPTED:
         raise InvalidInput(f"{path}/{info.filename} is encrypted: extract it first")
+    try:
+        archive.open(info).close()
+    except NotImplementedError:  # such as Deflate64, of large files on Windows
+        raise InvalidInput(
+            f"{path}/{info.filename} has a compression that is not supported: extract it first"
+        ) from None
     return info

@@ -119,7 +119,8 @@ class _Lines:
             yield line
 
     def _refuse_binary(self) -> None:
-        encoding = find_encoding("".join(self.read).encode(self._text.encoding, "surrogateescape"))
+        written = "".join(self.read).encode(self._text.encoding.removesuffix("-sig"), "surrogateescape")
+        encoding = find_encoding(written)
         if encoding.startswith("utf-16"):
             raise InvalidInput(f"{self.file} is encoded in UTF-16: use --encoding {encoding}")
         raise InvalidInput(f"{self.file} is not a CSV, gzipped CSV or Parquet file")
@@ -182,6 +183,8 @@ def _of_rejects(lines: _Lines, layout: Layout) -> Header:
     header = next(lines.rows(layout.separator))
     names, fields = numbered_columns(header)
     positions = layout.select_columns(names, lines.file)
+    if missing := [position + 1 for position in positions.values() if not names[position]]:
+        raise InvalidInput(f"{lines.file} has no column {missing[0]}: it has the columns of an earlier load")
     found = _header(lines, layout, header, {key: fields[position] for key, position in positions.items()})
     return replace(found, columns=_names(names, positions), positions=positions)
 

@@ -55,7 +55,7 @@ def _lines(file: str, layout: Layout) -> Iterator[Batch]:
                 name = source.name
                 for batch in _batches(source, layout):
                     yield replace(batch, file=name)
-    except (OSError, EOFError, zlib.error, BadZipFile, NotImplementedError) as error:
+    except (OSError, EOFError, zlib.error, BadZipFile) as error:
         raise PvsiteSqlError(f"{name} cannot be read: {error}") from error
 
 

@@ -147,13 +147,12 @@ class Layout:
         """Return the columns that each option gives; an empty list for one that is found by its name."""
         names = [field.name for field in fields(self) if field.name.endswith(("_column", "_columns"))]
         given = {name: getattr(self, name) for name in names}
+        by_name = {"power_column"} | (set() if self.end_column else {"time_column"})
         if self.site_uuid is not None or self.wide:
             del given["site_column"]
-        return {
-            name: _listed(columns)
-            for name, columns in given.items()
-            if columns is not None or name in ("site_column", "power_column")
-        }
+        else:
+            by_name.add("site_column")
+        return {name: _listed(columns) for name, columns in given.items() if columns is not None or name in by_name}
 
     @property
     def has_numbers(self) -> bool:

@@ -61,7 +61,7 @@ def sources(file: str) -> Generator[Source, None, None]:
 
     Raises:
         InvalidInput: an archive contains no CSV files, or encrypted ones.
-        OSError, EOFError, zlib.error, BadZipFile, NotImplementedError: the file cannot be read.
+        OSError, EOFError, zlib.error, BadZipFile: the file cannot be read.
     """
     if file != STANDARD_INPUT and (split_member(file) or is_archive(file)):
         yield from _members(file)
