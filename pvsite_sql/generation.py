@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import UUID
 
 from .engine import libraries, partitions
-from .engine.arrays import Array
+from .engine.arrays import Array, uuid_objects
 from .engine.binary_copy import Type, decode_in_blocks, encode
 from .engine.inputs import as_integer, as_uuids, window
 from .engine.query_connection import QueryConnection
 from .engine.row_types import GENERATION, READINGS
-from .engine.rows import decoded_models
+from .engine.rows import collector_paused, empty_fields, models_of, times_of
 from .engine.session import Session
 from .errors import Duplicate, InvalidInput
 from .models import Generation, GenerationSum, InsertResult, SumBy
@@ -370,7 +370,32 @@ class GenerationReadings:
 
 def _models(conn: QueryConnection, name: str, **parameters: Any) -> list[Generation]:
     blocks = decode_in_blocks(GENERATION, conn.copy_out(name, **parameters), _BLOCK_ROWS)
-    return [reading for block in blocks for reading in decoded_models(Generation, GENERATION, block)]
+    return [reading for block in blocks for reading in _readings(block)]
+
+
+def _readings(block: Array) -> list[Generation]:
+    import numpy as np
+
+    with collector_paused():
+        times = times_of(np.concatenate((block["start_utc"], block["end_utc"])))  # most ends are starts too
+        columns = (
+            uuid_objects(block["site_uuid"]).tolist(),
+            times[: len(block)],
+            times[len(block) :],
+            block["generation_power_kw"].tolist(),
+            times_of(block["created_utc"]),
+        )
+        empty = empty_fields(Generation)
+        every = []
+        for site_uuid, start_utc, end_utc, power_kw, created_utc in zip(*columns, strict=True):
+            fields = empty.copy()
+            fields["site_uuid"] = site_uuid
+            fields["start_utc"] = start_utc
+            fields["end_utc"] = end_utc
+            fields["generation_power_kw"] = power_kw
+            fields["created_utc"] = created_utc
+            every.append(fields)
+        return models_of(Generation, every)
 
 
 class _Writer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-from copy import copy
+from copy import copy, deepcopy
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pvsite_sql import ForecastValue, InvalidInput, Repository, Site
+from pvsite_sql import InvalidInput, Repository, Site
 from pvsite_sql.engine.arrays import uuid_objects
 from pvsite_sql.engine.binary_copy import Type, decode_ragged, read_real_array, read_real_arrays, read_text_array
-from pvsite_sql.engine.rows import decoded_models
+from pvsite_sql.engine.reals import short_reals
 
 TYPES: dict[str, Type] = {"id": "bigint", "power_kw": "real"}
 QUERY = """
@@ -33,23 +33,8 @@ QUERY = """
 """
 
 
-def _forecast_values(powers: np.ndarray) -> list[ForecastValue]:
-    block = np.zeros(len(powers), [("forecast_power_kw", ">f4")])
-    block["forecast_power_kw"] = powers
-    others = {
-        "start_utc": "2024-06-01T00:00Z",
-        "end_utc": "2024-06-01T00:30Z",
-        "horizon_minutes": 0,
-        "timestamp_utc": "2024-06-01T00:00Z",
-        "created_utc": "2024-06-01T00:00Z",
-        "forecast_uuid": "00000000-0000-0000-0000-000000000000",
-        "forecast_version": "",
-        "model_name": None,
-        "model_version": None,
-        "probabilistic_values": None,
-    }
-    more = {name: [value] * len(powers) for name, value in others.items()}
-    return decoded_models(ForecastValue, {"forecast_power_kw": "real"}, block, more)
+def _read(powers: np.ndarray) -> list[float]:
+    return short_reals(powers).tolist()
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False)))
@@ -57,8 +42,7 @@ def _forecast_values(powers: np.ndarray) -> list[ForecastValue]:
 def test_reals_are_read_with_the_fewest_digits_that_are_true_to_them(powers: list[float]) -> None:
     # numpy prints a number halfway between two reals, which the server does not
     values = np.array([power for power in np.array(powers, "f4") if not _is_printed_halfway(power)], "f4")
-    read = [value.forecast_power_kw for value in _forecast_values(values)]
-    assert read == [float(str(value)) for value in values]
+    assert _read(values) == [float(str(value)) for value in values]
 
 
 def _is_printed_halfway(value: np.float32) -> bool:
@@ -71,8 +55,7 @@ def test_reals_are_read_as_the_server_writes_them(postgresql: psycopg.Connection
         "SELECT r, r::text FROM generate_series(1, 20000) AS n,"
         " LATERAL (SELECT ((random() - 0.5) * 10 ^ (n % 12 - 4))::real) AS v (r)"
     ).fetchall()
-    read = [value.forecast_power_kw for value in _forecast_values(np.array([row[0] for row in rows], "f4"))]
-    assert read == [float(text) for _, text in rows]
+    assert _read(np.array([row[0] for row in rows], "f4")) == [float(text) for _, text in rows]
 
 
 @pytest.mark.parametrize("every", [1, 7, 1000])
@@ -193,10 +176,14 @@ def test_models_are_those_that_validation_makes(repo: Repository, site: Site) ->
         validated = type(model).model_validate(model.model_dump(), strict=True)
         assert model == validated
         assert repr(model) == repr(validated)
+        assert hash(model) == hash(validated)
+        assert list(vars(model).items()) == list(vars(validated).items())
         assert model.model_fields_set == validated.model_fields_set
-        assert pickle.loads(pickle.dumps(model)) == model
+        assert pickle.loads(pickle.dumps(model)) == copy(model) == deepcopy(model) == model
+        assert type(model).model_validate_json(model.model_dump_json()) == model
         assert model.model_copy(update={"start_utc": model.end_utc}) != model
         with pytest.raises(ValidationError):
             model.end_utc = model.start_utc
+    assert len({id(vars(model)) for model in [*readings, *values]}) == 6
     assert [type(kw) for kw in (values[0].probabilistic_values or {}).values()] == [float, float]
     assert values[1].probabilistic_values is None

@@ -6,11 +6,10 @@ read it costs a fraction of what a row for each value costs. What has to be done
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +21,7 @@ from .arrays import Array, uuid_objects, uuid_of
 from .binary_copy import decode_ragged, read_real_array, read_real_arrays, read_text_array
 from .reals import short_reals
 from .row_types import PIECES
-from .rows import collector_paused, models_of, times_of
+from .rows import collector_paused, empty_fields, models_of, times_of
 from .timestamps import datetime64_of
 
 __all__ = ["Values", "read_values"]
@@ -122,40 +121,46 @@ class Values:
         """Return a dict with every one of the sites, in their order, to the list of its values."""
         found: dict[UUID, list[ForecastValue]] = {site: [] for site in sites}
         if values := self._models():
-            site = self.pieces["site_uuid"][self.piece]
+            site = _numbers(self.pieces["site_uuid"])[self.piece]
             for first, past in pairwise(np.flatnonzero(np.r_[True, site[1:] != site[:-1], True]).tolist()):
-                found[uuid_of(site[first])] = values[first:past]
+                found[uuid_of(self.pieces["site_uuid"][self.piece[first]])] = values[first:past]
         return found
 
     def _models(self) -> list[ForecastValue]:
         if not len(self.piece):
             return []
         with collector_paused():
+            empty = empty_fields(ForecastValue)
+            of_pieces = np.empty(len(self.pieces), object)
+            of_pieces[:] = [empty.copy() for _ in self.sources]
             shared = {
                 "timestamp_utc": times_of(self.pieces["timestamp_utc"]),
                 "created_utc": times_of(self.pieces["created_utc"]),
                 "forecast_uuid": uuid_objects(self.pieces["forecast_uuid"]).tolist(),
                 **dict(zip(_SOURCE, zip(*self.sources, strict=True), strict=True)),
             }
-            nothing: list[None] = [None] * len(self.pieces)
-            columns = [shared.get(name, nothing) for name in ForecastValue.model_fields]
-            of_pieces = np.empty(len(self.pieces), object)
-            of_pieces[:] = [
-                dict(zip(ForecastValue.model_fields, row, strict=True)) for row in zip(*columns, strict=True)
-            ]
-            # a copy of a dict is made in a fifth of the time of a new one
-            fields: list[dict[str, Any]] = list(map(dict.copy, of_pieces[self.piece].tolist()))
-            own = {
-                "start_utc": times_of(self.start_us),
-                "end_utc": times_of(self.end_us),
-                "forecast_power_kw": short_reals(self.power_kw).tolist(),
-                "horizon_minutes": self.horizon_minutes.tolist(),
-            }
+            for name, values in shared.items():
+                for fields, value in zip(of_pieces, values, strict=True):
+                    fields[name] = value
+            own = (
+                of_pieces[self.piece].tolist(),
+                times_of(self.start_us),
+                times_of(self.end_us),
+                short_reals(self.power_kw).tolist(),
+                self.horizon_minutes.tolist(),
+            )
+            every = []
+            for of_piece, start_utc, end_utc, power_kw, horizon_minutes in zip(*own, strict=True):
+                fields = of_piece.copy()
+                fields["start_utc"] = start_utc
+                fields["end_utc"] = end_utc
+                fields["forecast_power_kw"] = power_kw
+                fields["horizon_minutes"] = horizon_minutes
+                every.append(fields)
             if any(names is not None for names, _ in self.levels):
-                own["probabilistic_values"] = self._probabilistic()
-            for name, values in own.items():
-                deque(map(dict.__setitem__, fields, repeat(name), values), maxlen=0)  # a loop in C
-            return models_of(ForecastValue, fields)
+                for fields, probabilistic_values in zip(every, self._probabilistic(), strict=True):
+                    fields["probabilistic_values"] = probabilistic_values
+            return models_of(ForecastValue, every)
 
     def _probabilistic(self) -> _Probabilistic:
         of_pieces = [_probabilistic(names, kw) for names, kw in self.levels]
