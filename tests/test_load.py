@@ -195,13 +195,13 @@ def test_the_zone_is_that_of_times_without_an_offset(repo, site, dsn, tmp_path, 
 
 BAD = [
     ("SITE,2024-06-01T00:00,1.5\n", None),
-    ("SITE,2024-06-02T00:00,\n", "power_kw: no value"),
-    ("SITE,2024-06-02T00:00,nan\n", "power_kw: no value (NaN or NULL)"),
+    ("SITE,2024-06-02T00:00,\n", "power_kw: no value; add --empty zero or --empty skip to accept it"),
+    ("SITE,2024-06-02T00:00,nan\n", "power_kw: no value; add --empty zero or --empty skip to accept it"),
     ("SITE,2024-06-02T00:00,-inf\n", "power_kw: must be finite"),
     ("SITE,2024-06-02T00:00,1e999\n", "power_kw: must be finite"),
     ("SITE,2024-06-02T00:00,1_000\n", "power_kw: not a number: '1_000'"),
     ("SITE,2024-06-02T00:00,\u0661\n", "power_kw: not a number: '\u0661'"),
-    ("SITE,2024-06-02T00:00,1.5 kW\n", "power_kw: not a number: '1.5 kW'"),
+    ("SITE,2024-06-02T00:00,1.5 W\n", "power_kw: in W, but --unit is kW: '1.5 W'"),
     ("\n", None),
     ("SITE,,1.5\n", "start_utc: no value"),
     ("SITE,yesterday,1.5\n", "start_utc: not a time: 'yesterday'"),
@@ -455,7 +455,7 @@ def test_types_of_parquet(uuids, times, powers, tmp_path):
     reader = CellParser(layout, lambda keys: {key: [key] for key in keys})
     frames = []
     for batch in batches(str(file), layout):
-        frame, reasons = reader.frame(batch.cells, len(batch.numbers))
+        frame, reasons, _ = reader.frame(batch.cells, len(batch.numbers))
         assert reasons == {}
         frames.append(frame)
     frame = pd.concat([each.astype({"site_uuid": object}) for each in frames])
@@ -482,7 +482,7 @@ def test_parquet_is_stored_and_its_bad_rows_are_named_by_number(repo, site, dsn,
     assert rows[0] == ["file", "line", "reason", "site", "start_utc", "end_utc", "W"]
     assert [row[1:3] for row in rows[1:]] == [
         ["2", "site: no value"],
-        ["3", "W: no value (NaN or NULL)"],
+        ["3", "W: no value; add --empty zero or --empty skip to accept it"],
         ["4", "start_utc: no value"],
     ]
     assert rows[2][3:] == [str(site.site_uuid), "2024-06-01 14:00:00+00:00", "2024-06-01 14:00:00", ""]
@@ -581,7 +581,7 @@ def test_headers_without_rows_are_no_error(dsn, tmp_path):
         (["-", "--interval", "0"], 2, "--interval: must be a number of minutes above zero, got 0"),
         (["-", "--site", str(UNKNOWN), "--site-column", "s"], 2, "Use either --site or --site-column, not both."),
         (["-", "--interval", "nan"], 2, "--interval"),
-        (["-", "--unit", "kWh"], 2, "'kWh' is not one of 'W', 'kW', 'MW'"),
+        (["-", "--unit", "kVA"], 2, "'kVA' is not one of 'W', 'kW', 'MW', 'Wh', 'kWh', 'MWh'"),
         ([], 2, "Missing argument"),
     ],
 )
@@ -615,6 +615,7 @@ def test_the_choices_of_the_command_are_those_of_the_library():
     assert get_args(cli_load._Unit) == get_args(layout.Unit)
     assert get_args(cli_load._Ambiguous) == get_args(layout.Ambiguous)
     assert get_args(cli_load._SiteKey) == get_args(layout.SiteKey)
+    assert get_args(cli_load._Empty) == get_args(layout.Empty)
 
 
 def test_help_fits_and_shows_examples_line_by_line():

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 # copies of types in `pvsite_sql.load`, which imports pandas; a test compares them
-_Unit = Literal["W", "kW", "MW"]
+_Unit = Literal["W", "kW", "MW", "Wh", "kWh", "MWh"]
+_Empty = Literal["refuse", "zero", "skip"]
 _Ambiguous = Literal["error", "earlier", "later", "order"]
 _SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 _Label = Literal["start", "end"]
 _OnConflict = Literal["ignore", "update", "replace", "error"]
-_COLUMNS, _CSV, _TIMES = "Columns", "CSV files", "Times"  # panels of --help
+_COLUMNS, _POWER, _CSV, _TIMES = "Columns", "Power", "CSV files", "Times"  # panels of --help
 
 
 def load(
@@ -111,13 +112,37 @@ def load(
             help="The file has a column for each site, and the header names the sites by --site-key.",
         ),
     ] = False,
-    unit: Annotated[_Unit, typer.Option(help="Unit of the power.")] = "kW",
+    unit: Annotated[
+        _Unit,
+        typer.Option(
+            help="Unit of the power, or of the energy of each row, which is divided by its duration.",
+            rich_help_panel=_POWER,
+        ),
+    ] = "kW",
+    counter: Annotated[
+        bool,
+        typer.Option(
+            "--counter",
+            help="The power column is a meter that counts up, in Wh, kWh or MWh. The difference of two states makes a "
+            "reading, if they are at most --interval apart.",
+            rich_help_panel=_POWER,
+        ),
+    ] = False,
+    empty: Annotated[
+        _Empty,
+        typer.Option(
+            help="What to do with rows without a value in the power column: reject them, read 0, or leave them out.",
+            rich_help_panel=_POWER,
+        ),
+    ] = "refuse",
     interval: Annotated[
         float | None,
         typer.Option(
             metavar="MINUTES",
+            show_default=False,
             rich_help_panel=_TIMES,
-            help="Duration of each reading, for files without an end column. 1440 is a day in --timezone. [default: 5]",
+            help="Duration of each reading, for files without an end column. 1440 is a day in --timezone. [default: 5; "
+            "energies require it]",
         ),
     ] = None,
     label: Annotated[
@@ -160,7 +185,9 @@ def load(
     separator: Annotated[
         str, typer.Option(metavar="CHARACTER", help="Field separator of CSV files; use 'tab' for tabs.")
     ] = ",",
-    decimal: Annotated[str, typer.Option(metavar="CHARACTER", help="Decimal sign in CSV files, . or ,")] = ".",
+    decimal: Annotated[
+        str, typer.Option(metavar="CHARACTER", rich_help_panel=_POWER, help="Decimal sign in CSV files, . or ,")
+    ] = ".",
     encoding: Annotated[
         str, typer.Option(metavar="NAME", help="Encoding of CSV files without a byte order mark.", rich_help_panel=_CSV)
     ] = "utf-8",
@@ -228,6 +255,9 @@ def load(
     files remain stored. With --rejects, such rows are written to a file and the others are stored. Correct the file
     and load it with the same options.
 
+    A column whose name says another unit, such as 'Energy (kWh)' with --unit kW, is refused. With --counter, the first
+    state of each site, states after a gap and states below the one before make no reading. They are counted.
+
     Missing month partitions are created. If a load is interrupted, run it again: with --on-conflict ignore or update,
     the result is the same as that of one complete run. Prints how many rows were inserted, updated, skipped (stored
     already, or duplicates in the input) and rejected.
@@ -282,6 +312,8 @@ def load(
             time_format=time_format,
             dates_are_midnight=dates_are_midnight,
             unit=unit,
+            counter=counter,
+            empty=empty,
             separator="\t" if separator == "tab" else separator,
             decimal=decimal,
             encoding=encoding,
@@ -312,12 +344,16 @@ def load(
         common: dict[str, Any] = {"each": each, "rejects": rejects, "progress": progress, "stored": report}
         common["on_conflict"] = on_conflict or ("replace" if forecasts else "ignore")
         result: LoadResult | ForecastLoadResult
+        notes: tuple[str, ...] = ()
         with _notes_of_ignored_files():
             if isinstance(layout, ForecastLayout):
                 slot = duration if of_forecasts.is_given(context, "interval") else None
                 result = load_forecasts(repo, files, layout, interval=slot, **common)
             else:
                 result = load_readings(repo, files, layout, interval=duration, **common)
+                notes = result.notes
+    for note in notes:
+        typer.echo(note, err=True)
     typer.echo(_counts(result))
 
 
@@ -332,11 +368,15 @@ def _duration(minutes: float) -> timedelta:
 
 
 def _counts(result: LoadResult | ForecastLoadResult) -> str:
+    """Return the counts as text; of those that few files have, only the ones that are not 0."""
     from ..load import ForecastLoadResult
 
     if isinstance(result, ForecastLoadResult):
         return of_forecasts.forecast_counts(result)
-    return ", ".join(f"{value} {name}" for name, value in result)
+    usual = ("inserted", "updated", "skipped", "rejected")
+    counts = {name: value for name, value in result if isinstance(value, int) and (value or name in usual)}
+    names = {name: name.removesuffix("s") if value == 1 else name for name, value in counts.items()}
+    return ", ".join(f"{value} {names[name].replace('_', ' ')}" for name, value in counts.items())
 
 
 @contextmanager

@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from ..engine.arrays import Array
+from ..errors import InvalidInput
 from .batch import Cells
+from .energy import durations_us, mean_powers, millionths
 from .layout import Layout
 from .periods import PeriodParser
-from .powers import parse_powers
+from .powers import PowerParser
 from .reasons import Reasons
 from .sites import SiteFinder, SiteParser, one_site
+from .units import is_energy
 from .wide import check_sites
 
 __all__ = ["CellParser"]
@@ -23,13 +28,24 @@ class CellParser:
     """Parses the cells of one file, batch by batch."""
 
     def __init__(self, layout: Layout, find_sites: SiteFinder, interval: timedelta | None = None) -> None:
-        """Set the layout of the file, a function that finds sites, and the duration of a reading."""
+        """Set the file.
+
+        Args:
+            layout: its columns and formats.
+            find_sites: a function that finds sites.
+            interval: the duration of readings without an end; None: not given.
+        """
         self._layout = layout
+        self._interval = interval
         self._sites = SiteParser(layout, find_sites)
         self._periods = PeriodParser(layout, interval)
+        self._powers = PowerParser(layout)
 
-    def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
-        """Return a frame for `generation.insert`, and a column and a reason for each invalid row, by position."""
+    def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]], Array]:
+        """Return a frame for `generation.insert`; of a counter, its states in millionths of the unit.
+
+        Also return a column and a reason for each invalid row, by position, and the positions of the rows to skip.
+        """
         reasons: dict[str, Reasons] = {}
         frame: dict[str, Any] = {}
         if self._layout.site_uuid is None:
@@ -41,12 +57,32 @@ class CellParser:
         times, time_reasons = self._periods.parse(cells, frame["site_uuid"])
         frame |= times
         reasons |= time_reasons
-        frame["power_kw"], reasons["power_kw"] = parse_powers(cells["power_kw"], self._layout)
+        frame["power_kw"], reasons["power_kw"], skipped = self._powers.parse(cells["power_kw"])
+        if is_energy(self._layout.unit):
+            frame["power_kw"] = self._of_energies(frame)
         first: dict[int, tuple[str, str]] = {}
         for key, column_reasons in reasons.items():
             for row, reason in column_reasons.items():
                 first.setdefault(row, (key, reason))
-        return pd.DataFrame(frame), first
+        for row in skipped.tolist():
+            first.pop(row, None)
+        return pd.DataFrame(frame), first, skipped
+
+    def _of_energies(self, frame: Mapping[str, Any]) -> Any:
+        """Return the mean powers; of a counter, its states in millionths of the unit."""
+        energies = frame["power_kw"]
+        if not isinstance(energies, np.ndarray):
+            return energies  # not numbers, which are rejected later
+        if self._layout.counter:
+            return millionths(energies)
+        durations = durations_us(frame["start_utc"], frame.get("end_utc"), self._interval)
+        if durations is None:
+            raise InvalidInput(
+                f"energy in {self._layout.unit} requires the duration of a row: add --interval (minutes), or "
+                "--end-column if the file has the ends",
+                column="power_kw",
+            )
+        return mean_powers(millionths(energies), self._layout.unit, durations)
 
     def finish(self) -> None:
         """Check the file as a whole, after its last batch.

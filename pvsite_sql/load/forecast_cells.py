@@ -16,8 +16,8 @@ from .batch import Cells
 from .cells import CellParser
 from .forecast_layout import OPTIONAL_COLUMNS, ForecastLayout
 from .layout import Layout, is_time_key
-from .powers import parse_powers
-from .reasons import NO_VALUE, Reasons, factorize
+from .powers import PowerParser
+from .reasons import Reasons, factorize
 from .sites import SiteFinder, is_site_key, one_site
 from .times import TimeParser
 
@@ -47,6 +47,7 @@ class ForecastCellParser:
         self._layout = layout
         self._interval = interval
         self._readings = CellParser(layout, find_sites, interval)
+        self._powers = PowerParser(layout)
         self._times = {key: TimeParser(layout) for key in _TIMES}
 
     def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
@@ -55,7 +56,8 @@ class ForecastCellParser:
         Raises:
             InvalidInput: a whole column is invalid.
         """
-        readings, of_readings = self._readings.frame({key: cells[key] for key in cells if _is_of_readings(key)}, rows)
+        of_frame = {key: column for key, column in cells.items() if _is_of_readings(key)}
+        readings, of_readings, _ = self._readings.frame(of_frame, rows)
         frame: dict[str, Any] = {str(name): readings[name] for name in readings if name != "power_kw"}
         frame["forecast_power_kw"] = readings["power_kw"]
         if "site_uuid" in cells:
@@ -106,11 +108,8 @@ class ForecastCellParser:
 
     def _level(self, cells: Cells) -> tuple[Any, Reasons]:
         """Return the values in kW, NaN for empty cells."""
-        values, reasons = parse_powers(cells, self._layout)
-        empty = [row for row, reason in reasons.items() if reason == NO_VALUE]
-        if empty:
-            values[empty] = np.nan
-        return values, {row: reason for row, reason in reasons.items() if reason != NO_VALUE}
+        values, reasons = self._powers.values(cells)
+        return cells if values is None else values, reasons
 
     def _dicts(self, cells: Cells) -> pd.Series[Any]:
         """Return dicts of numbers in kW, or their JSON texts if the unit is kW; None for empty cells."""
@@ -119,7 +118,8 @@ class ForecastCellParser:
             return texts
         dicts = [from_json(cell) if isinstance(cell, str) else cell for cell in texts.tolist()]
         numbers = [value for cell in dicts if isinstance(cell, dict) for value in cell.values() if _is_number(value)]
-        scaled = iter(parse_powers(pd.Series(numbers, dtype="f8"), self._layout)[0].tolist())
+        values, _ = self._powers.values(pd.Series(numbers, dtype="f8"))
+        scaled = iter([] if values is None else values.tolist())
         return pd.Series(
             [
                 {level: next(scaled) if _is_number(value) else value for level, value in cell.items()}

@@ -10,6 +10,7 @@ from typing import Any
 from ..engine.forecast_frames import level_columns
 from ..errors import InvalidInput
 from .layout import Layout, find_column
+from .units import is_energy
 
 __all__ = ["OPTIONAL_COLUMNS", "ForecastLayout"]
 
@@ -66,6 +67,11 @@ class ForecastLayout(Layout):
                 "'order' is for readings: use earlier or later, or write the times with a UTC offset",
                 column="ambiguous",
             )
+        if is_energy(self.unit):
+            raise InvalidInput(f"forecasts must be in W, kW or MW, got {self.unit}", column="unit")
+        for name, usual in (("counter", False), ("empty", "refuse")):
+            if getattr(self, name) != usual:
+                raise InvalidInput("is for readings", column=name)
         for column, value in (("timestamp_column", "timestamp_utc"), ("created_column", "created_utc")):
             if getattr(self, column) is not None and getattr(self, value) is not None:
                 raise InvalidInput(f"must not be given together with {value}", column=column)

@@ -27,6 +27,7 @@ from .progress import Progress, ProgressCounter, noting_stored_files
 from .reasons import factorize
 from .rejects import Rejects
 from .sites import SiteFinder, check_site, site_finder
+from .units import check_column_name
 
 __all__ = ["ForecastLoadResult", "load_forecasts"]
 
@@ -146,6 +147,7 @@ class _Reader:
                     file = batch.file
                     parser = ForecastCellParser(self._layout, self._interval, self._find_sites)
                     self._files.append(batch)
+                    check_column_name(batch, self._layout)
                 source = len(self._files) - 1
                 self._files[source] = replace(batch, cells={}, numbers=batch.numbers[:0], unreadable=())
                 rows, bytes_read = self._rows(parser, batch, source), batch.bytes_read

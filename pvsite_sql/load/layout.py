@@ -18,6 +18,7 @@ from .zones import parse_zone
 __all__ = [
     "DEFAULT_INTERVAL",
     "Ambiguous",
+    "Empty",
     "Label",
     "Layout",
     "MissingColumn",
@@ -30,7 +31,8 @@ __all__ = [
 
 DEFAULT_INTERVAL = timedelta(minutes=5)
 
-Unit = Literal["W", "kW", "MW"]
+Unit = Literal["W", "kW", "MW", "Wh", "kWh", "MWh"]
+Empty = Literal["refuse", "zero", "skip"]
 Ambiguous = Literal["error", "earlier", "later", "order"]
 Label = Literal["start", "end"]
 SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
@@ -63,7 +65,11 @@ class Layout:
             or "epoch-ms" for seconds or milliseconds since 1970, "excel" for days since 1899-12-30 (to the second).
         dates_are_midnight: whether a date without a time is read as its midnight. Otherwise it is invalid, unless
             readings last whole days.
-        unit: unit of the power.
+        unit: unit of the power; or of energy, which is divided by the duration of its row.
+        counter: the power column is a meter that counts up. A reading is the difference of two states of a site, from
+            the time of the first one to that of the second one.
+        empty: what to do with a row without a value in the power column. "refuse" rejects it, "zero" reads 0, "skip"
+            leaves the row out.
         separator: field separator of CSV files.
         decimal: decimal sign in CSV files, "." or ",".
         encoding: encoding of CSV files without a byte order mark.
@@ -92,6 +98,8 @@ class Layout:
     time_format: str | None = None
     dates_are_midnight: bool = False
     unit: Unit = "kW"
+    counter: bool = False
+    empty: Empty = "refuse"
     separator: str = ","
     decimal: str = "."
     encoding: str = "utf-8"
@@ -105,6 +113,7 @@ class Layout:
             "site_key": get_args(SiteKey),
             "unit": get_args(Unit),
             "label": get_args(Label),
+            "empty": get_args(Empty),
             "ambiguous": get_args(Ambiguous),
             "decimal": (".", ","),
         }
@@ -116,6 +125,8 @@ class Layout:
         if self.client_name is not None:
             as_name(self.client_name, "client_name")
         self._check_wide()
+        if self.counter:
+            self._check_counter()
         parse_zone(self.timezone)
         try:
             codecs.lookup(self.encoding)
@@ -166,6 +177,17 @@ class Layout:
             if self.wide and getattr(self, name) is not None:
                 raise InvalidInput("not with --wide, where the header names the sites", column=name)
 
+    def _check_counter(self) -> None:
+        if not self.unit.endswith("h"):
+            raise InvalidInput(f"requires the unit Wh, kWh or MWh, got {self.unit}", column="counter")
+        if self.empty == "zero":
+            raise InvalidInput("a counter without a value is not at zero: use skip", column="empty")
+        for name in ("end_column", "period_column"):
+            if getattr(self, name) is not None:
+                raise InvalidInput("a state of a counter has one time, in the time column", column=name)
+        if self.label == "end":
+            raise InvalidInput("a state of a counter is neither at the start nor at the end", column="label")
+
     def _check_times(self) -> None:
         """Check the options of times that do not go together."""
         if not isinstance(self.time_column, (str, int)) and self.time_column is not None:
@@ -199,6 +221,8 @@ class Layout:
         """
         if interval is None and self.period_column is not None:
             raise InvalidInput("required with --period-column: how many minutes a period lasts", column="interval")
+        if interval is None and self.counter:
+            raise InvalidInput("required with --counter: the longest time between two states", column="interval")
         if interval is None and self.label == "end":
             raise InvalidInput("required with --label end: how many minutes a reading lasts", column="interval")
         if interval is not None and interval <= timedelta(0):
@@ -230,7 +254,8 @@ class Layout:
         }
         if self.end_column is not None and self.time_column is None and "start_utc" not in header:
             del columns["start_utc"]
-        if self.end_column is None and self.period_column is None and self.label == "start" and "end_utc" in header:
+        only_starts = self.end_column is None and self.period_column is None and self.label == "start"
+        if only_starts and not self.counter and "end_utc" in header:
             columns["end_utc"] = "end_utc"
         if self.power_column is None and not self.wide:
             both = [name for name in ("power_kw", "generation_power_kw") if name in header]

@@ -18,6 +18,7 @@ from ..models import InsertResult
 from ..repository import Repository
 from .batch import Batch
 from .cells import CellParser
+from .counters import Counters, StateCounts
 from .files import batches, expand
 from .hints import advice_for
 from .layout import DEFAULT_INTERVAL, Layout
@@ -25,15 +26,30 @@ from .prefetch import prefetch
 from .progress import Progress, ProgressCounter, noting_stored_files
 from .rejects import RejectedRow, Rejects
 from .sites import SiteFinder, check_site, site_finder
+from .units import check_column_name
 from .wide import by_line
 
 __all__ = ["Layout", "LoadResult", "Progress", "load"]
 
 
 class LoadResult(InsertResult):
-    """How many rows of the files were inserted, updated, skipped and rejected. Blank lines are not counted."""
+    """How many rows of the files were inserted, updated, skipped and so on. Blank lines are not counted.
+
+    Attributes:
+        rejected: rows that cannot be stored.
+        empty: rows without a value, with `Layout.empty="skip"`.
+        first_states: with `Layout.counter`, the first row of each site, which has no state before it.
+        gaps: with `Layout.counter`, rows whose state is more than `interval` after the one before.
+        resets: with `Layout.counter`, rows whose state is below the one before.
+        notes: sentences about gaps and resets that name the first one.
+    """
 
     rejected: int = 0
+    empty: int = 0
+    first_states: int = 0
+    gaps: int = 0
+    resets: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -58,7 +74,8 @@ def load(
         on_conflict: what to do if a reading of the same site and start is already stored or given, as in
             `repo.generation.insert`.
         interval: duration of a reading, for files without an end column; None: 5 minutes. It is required where the
-            start of a reading depends on it: if times are ends, and with a period column.
+            start of a reading depends on it: if times are ends, and with a period column. Energies require it, or an
+            end column. With `Layout.counter` it is required: the longest time between two states that make a reading.
         each: load each file in its own transaction, in order.
         rejects: a CSV file for rows that cannot be stored, with file, line and reason; the other rows are stored. An
             existing file is overwritten. Rows of files that are not stored are not written to it. None: the first such
@@ -67,7 +84,7 @@ def load(
         stored: with `each`, called with a file and its counts after it was stored.
 
     Returns:
-        how many rows were inserted, updated, skipped and rejected.
+        what became of the rows. The sum of the numbers is the number of rows.
 
     Raises:
         InvalidInput: a row (without `rejects`), a file or an option is invalid; the message names file and line.
@@ -82,6 +99,7 @@ def load(
     """
     layout = Layout() if layout is None else layout
     layout.check_interval(interval)
+    counters = Counters(layout, interval) if layout.counter and interval is not None else None
     names = expand(files)
     counter = ProgressCounter(names, progress)
 
@@ -92,20 +110,40 @@ def load(
     total = LoadResult()
     with Rejects(rejects, layout, names) as rejected_rows:
         reader = _FrameReader(
-            layout, interval, site_finder(repo, layout), rejected_rows, unique_keys=on_conflict == "error"
+            layout, interval, site_finder(repo, layout), rejected_rows, counters, unique_keys=on_conflict == "error"
         )
         for number, group in enumerate([[name] for name in names] if each else [names]):
-            rejected_before = rejected_rows.count
+            rejected_before, empty_before = rejected_rows.count, reader.empty_count
+            states_before = StateCounts() if counters is None else counters.counts()
             with noting_stored_files(names, number), prefetch(reader.frames(group)) as frames:
                 inserted = repo.generation.insert(
                     counter.count(frames), on_conflict=on_conflict, interval=interval or DEFAULT_INTERVAL
                 )
             rejected_rows.keep()
-            result = LoadResult(**inserted.model_dump(), rejected=rejected_rows.count - rejected_before)
+            result = LoadResult(
+                **inserted.model_dump(),
+                rejected=rejected_rows.count - rejected_before,
+                empty=reader.empty_count - empty_before,
+            )
+            if counters is not None:
+                result = _with_states(result, counters, states_before)
             total = LoadResult(**{name: value + getattr(result, name) for name, value in total})
             if each and stored is not None:
                 stored(group[0], result)
     return total
+
+
+def _with_states(result: LoadResult, counters: Counters, before: StateCounts) -> LoadResult:
+    """Return a result with the states that made no reading since earlier counts."""
+    states = counters.counts().since(before)
+    changes = {
+        "skipped": result.skipped + states.repeated,
+        "first_states": states.first_states,
+        "gaps": states.gaps,
+        "resets": states.resets,
+        "notes": tuple(counters.notes(states)),
+    }
+    return result.model_copy(update=changes)
 
 
 class _FrameReader:
@@ -117,13 +155,16 @@ class _FrameReader:
         interval: timedelta | None,
         find_sites: SiteFinder,
         rejects: Rejects,
+        counters: Counters | None,
         *,
         unique_keys: bool,
     ) -> None:
+        self.empty_count = 0
         self._layout = layout
         self._interval = interval
         self._find_sites = find_sites
         self._rejects = rejects
+        self._counters = counters
         self._unique_keys = unique_keys
 
     def frames(self, names: list[str]) -> Generator[tuple[pd.DataFrame, int], None, None]:
@@ -133,8 +174,9 @@ class _FrameReader:
             parser, last, bytes_before = self._parser(), None, 0
             for batch in reading:
                 if first := last is None or batch.file != last.file:
-                    self._finish(parser, last)
+                    yield from self._finish(parser, last)
                     parser = self._parser()
+                    check_column_name(batch, self._layout)
                 last = batch
                 try:
                     frame = self._frame(parser, batch)
@@ -143,28 +185,38 @@ class _FrameReader:
                     raise InvalidInput(f"{error.reason}{advice}") from None
                 yield frame, batch.bytes_read - bytes_before
                 bytes_before = batch.bytes_read
-            self._finish(parser, last)
+            yield from self._finish(parser, last)
         self._rejects.flush()  # before the other rows are committed
 
     def _parser(self) -> CellParser:
         return CellParser(self._layout, self._find_sites, self._interval)
 
-    def _finish(self, parser: CellParser, last: Batch | None) -> None:
-        if last is not None:
-            with _errors_at(last):
-                parser.finish()
+    def _finish(self, parser: CellParser, last: Batch | None) -> Iterator[tuple[pd.DataFrame, int]]:
+        """Check a file as a whole. Yield the readings between its states and those of other files."""
+        if last is None:
+            return
+        with _errors_at(last):
+            parser.finish()
+        if self._counters is not None:
+            yield self._counters.end_file(), 0
 
     def _frame(self, parser: CellParser, batch: Batch) -> pd.DataFrame:
         interval = self._interval or DEFAULT_INTERVAL
         with _errors_at(batch):
-            frame, reasons = parser.frame(batch.cells, len(batch.numbers))
-            valid = np.delete(np.arange(len(frame)), list(reasons))
-            for key, reason, rows in find_bad_rows(frame.iloc[valid] if reasons else frame, interval):
+            frame, reasons, empty = parser.frame(batch.cells, len(batch.numbers))
+            left_out = [*reasons, *empty.tolist()]
+            valid = np.delete(np.arange(len(frame)), left_out)
+            for key, reason, rows in find_bad_rows(frame.iloc[valid] if left_out else frame, interval):
                 reasons |= dict.fromkeys(valid[rows].tolist(), (_key_of(key, batch), reason))
+            if reasons or len(empty):
+                frame = frame.drop(index=list({*by_line(batch, reasons)[2], *empty.tolist()}))
+            if self._counters is not None:
+                frame, contradictions = self._counters.readings(frame, batch)
+                reasons |= {row: ("power_kw", reason) for row, reason in contradictions.items()}
         if reasons or batch.unreadable:
-            lines, reasons, rejected = by_line(batch, reasons)
+            lines, reasons, _ = by_line(batch, reasons)
             self._rejects.add(replace(lines, unreadable=batch.unreadable), reasons)
-            frame = frame.drop(index=rejected)
+        self.empty_count += len(empty)
         if self._unique_keys and (duplicated := frame.duplicated(["site_uuid", "start_utc"])).any():
             number = batch.numbers[duplicated[duplicated].index[0]]
             raise Duplicate(
@@ -181,7 +233,8 @@ def _errors_at(batch: Batch) -> Iterator[None]:
         yield
     except InvalidInput as error:
         column = batch.columns.get(_key_of(error.column or "", batch), error.column)
-        raise error.replace(reason=f"{batch.file}, {column}: {error.reason}", column=None) from None
+        place = f"{batch.file}, {column}" if column else batch.file
+        raise error.replace(reason=f"{place}: {error.reason}", column=None) from None
 
 
 def _key_of(column: str, batch: Batch) -> str:

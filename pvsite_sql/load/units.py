@@ -1,0 +1,73 @@
+"""Units of power and energy, as headers and cells write them."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+from ..errors import InvalidInput
+from .batch import Batch
+from .layout import Layout, Unit
+
+__all__ = ["as_unit", "check_column_name", "is_energy"]
+
+_WORDS = {unit.lower(): unit for unit in get_args(Unit)}
+for _prefix, _letter in (("", ""), ("kilo", "k"), ("mega", "M")):
+    for _plural in ("", "s"):
+        _WORDS[f"{_prefix}watt{_plural}"] = f"{_letter}W"
+        _WORDS[f"{_prefix}watt-hour{_plural}"] = _WORDS[f"{_prefix}watt hour{_plural}"] = f"{_letter}Wh"
+
+_BRACKETS = re.compile(r"[(\[]\s*(?:in\s+)?([^()\[\]]*?)\s*[)\]]", re.IGNORECASE)
+# a number before it is a size ("10 kWh battery"); kWh/h is a power
+_ENERGY = re.compile(r"(?<![^\W_])(?<!\d\s)([km]?Wh|(?:kilo|mega)?watt[ -]hours?)(?![^\W_])(?!\s*/\s*h)", re.IGNORECASE)
+_POWER_AT_THE_END = re.compile(r"(?<![^\W_])(?<!\d\s)([km]W|(?:kilo|mega)?watts?)$", re.IGNORECASE)
+_W_AT_THE_END = re.compile(r"(?:^|power[\s_]*)W$", re.IGNORECASE)  # elsewhere it may stand for west
+_DEFAULT_NAMES = ("power_kw", "generation_power_kw", "forecast_power_kw")
+
+
+def is_energy(unit: Unit) -> bool:
+    """Whether this is a unit of energy, not of power."""
+    return unit.endswith("h")
+
+
+def as_unit(text: str) -> Unit | None:
+    """Return the unit that a text is, in upper or lower case; None if it is none."""
+    return _WORDS.get(text.lower())
+
+
+def check_column_name(batch: Batch, layout: Layout) -> None:
+    """Check that the name of the power column does not contradict the layout's unit.
+
+    A column that the layout gives by its number is not checked.
+
+    Raises:
+        InvalidInput: the name says another unit.
+    """
+    name = batch.columns["power_kw"]
+    if layout.power_column not in (None, name):
+        return
+    named = _unit_of_name(name)
+    if named is None or named == layout.unit:
+        return
+    if name in _DEFAULT_NAMES and not is_energy(layout.unit):
+        return  # the layout says how to read the default column
+    use = f"use --unit {named}"
+    if is_energy(named) and not is_energy(layout.unit):
+        use += " (and --counter if the meter counts up)"
+    raise InvalidInput(
+        f"{batch.file}: the name of column {name!r} says {named}, but --unit is {layout.unit}: {use}, or give the "
+        "column by its number if the name is wrong"
+    )
+
+
+def _unit_of_name(name: str) -> Unit | None:
+    """Return the unit that a column's name clearly says; None if it says none, or several."""
+    bracketed = {unit for text in _BRACKETS.findall(name) if (unit := as_unit(text))}
+    if len(bracketed) == 1:
+        return bracketed.pop()
+    energies = {as_unit(text) for text in _ENERGY.findall(name)}
+    if energies:
+        return energies.pop() if len(energies) == 1 else None
+    if found := _POWER_AT_THE_END.search(name):
+        return as_unit(found[1])
+    return "W" if _W_AT_THE_END.search(name) else None
