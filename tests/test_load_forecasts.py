@@ -132,6 +132,43 @@ def test_all_columns_that_insert_takes(dsn):
     assert [row.created_utc.minute for row in (known, unknown)] == [58, 59]
 
 
+def test_probabilistic_values_in_parquet(dsn, tmp_path):
+    frame = forecast_frame(SITES[0]).astype({"site_uuid": str})
+    values = [{"p10": 0.5, "p90": 2.5}, None, {"p90": 3.5}]
+    frame.assign(probabilistic_values=values).to_parquet(tmp_path / "a.parquet")
+    assert loaded(dsn, tmp_path / "a.parquet")[0] == 0
+    (row,) = stored(dsn).values()
+    assert (row.levels, row.level_kw) == (["p10", "p90"], [[0.5, None, None], [2.5, None, 3.5]])
+
+
+def test_parquet_without_a_timestamp_in_a_row(dsn, tmp_path):
+    frame = forecast_frame(SITES[0]).astype({"site_uuid": str})
+    frame["timestamp_utc"] = [NOON, NOON, None]
+    frame.to_parquet(tmp_path / "a.parquet")
+    for options in ([], ["--rejects", tmp_path / "rejects.csv"]):
+        code, out, err = loaded(dsn, tmp_path / "a.parquet", *options)
+        assert (code, out) == (1, "")
+        assert f"{tmp_path / 'a.parquet'}, row 3: timestamp_utc: no value" in err
+
+
+def test_columns_by_their_numbers(dsn, tmp_path):
+    text = (GOOD + value(1, 2, 2, "x")).replace(",", ";")
+    file = written(tmp_path / "a.csv", text)
+    numbers = ["--no-header", "--separator", ";", "--rejects", tmp_path / "rejects.csv"]
+    for name, number in (("site", 1), ("timestamp", 2), ("time", 3), ("end", 4), ("power", 5)):
+        numbers += [f"--{name}-column", number]
+    assert loaded(dsn, file, *numbers)[1] == "1 forecast inserted, 0 updated, 0 skipped, 1 rejected (1 row)\n"
+    right = (tmp_path / "rejects.csv").read_text().replace(";x", ";2")
+    assert loaded(dsn, written(file, right), *numbers[:3], *numbers[5:])[:2] == (
+        0,
+        "1 forecast inserted, 0 updated, 0 skipped, 0 rejected\n",
+    )
+    assert powers(dsn) == {(0, 1): [1.0, 1.5], (1, 2): [2.0]}
+    code, out, err = loaded(dsn, file, *numbers[:5], *numbers[5:7], *numbers[9:])
+    assert (code, out) == (2, "")
+    assert "--timestamp-column: must be the number of a column" in err
+
+
 def test_probabilistic_values_have_the_unit_of_the_power(repo, dsn):
     assert loaded(dsn, FILES / "models.csv", "--unit", "MW")[0] == 0
     row = stored(dsn)[SITES[0], datetime(2024, 6, 1, 6, tzinfo=UTC), "gbm", "7", "1.2"]
