@@ -121,6 +121,25 @@ def test_a_run_in_local_time_whose_key_is_given_by_options(repo, dsn):
     assert [row.levels for row in stored(dsn).values()] == [None]
 
 
+def test_times_that_are_the_ends_of_values(dsn, tmp_path):
+    text = (
+        (HEADER + GOOD).replace("end_utc,", "").replace(",2024-06-01T01:30Z,", ",").replace(",2024-06-01T02:00Z,", ",")
+    )
+    file = written(tmp_path / "a.csv", text)
+    assert loaded(dsn, file, "--interval", "30", "--label", "end", "--time-column", "start_utc")[0] == 0
+    ((_, row),) = stored(dsn).items()
+    assert (row.start_utc, row.power_kw) == (DAY + timedelta(minutes=30), [1.0, 1.5])
+
+
+def test_dates_are_no_timestamps_unless_said(dsn, tmp_path):
+    file = written(tmp_path / "a.csv", HEADER + value(0, 0, 0, 1.0).replace("2024-06-01T00:00Z", "2024-06-01", 1))
+    code, out, err = loaded(dsn, file)
+    assert (code, out) == (1, "")
+    assert f"{file}, line 2: timestamp_utc: a date without a time: '2024-06-01'; use --dates-are-midnight" in err
+    assert loaded(dsn, file, "--dates-are-midnight")[0] == 0
+    assert powers(dsn) == {(0, 0): [1.0]}
+
+
 def test_all_columns_that_insert_takes(dsn):
     assert loaded(dsn, FILES / "models.csv")[:2] == (0, "2 forecasts inserted, 0 updated, 0 skipped, 0 rejected\n")
     found = stored(dsn)

@@ -107,7 +107,7 @@ class ForecastCellParser:
             times = self._times[key].parse(cells, sites)
         except InvalidInput as error:
             raise error.replace(column=key) from None
-        reasons = {row: NO_VALUE for row in np.flatnonzero(times.utc.isna()).tolist()} | times.reasons
+        reasons = dict.fromkeys(np.flatnonzero(times.utc.isna()).tolist(), NO_VALUE) | times.reasons
         if not self._layout.dates_are_midnight:
             for row in np.flatnonzero(times.dates).tolist():
                 reasons[row] = f"{reason_of('a date without a time', str(cells[row]))}; use --dates-are-midnight"
