@@ -122,11 +122,13 @@ def test_a_run_in_local_time_whose_key_is_given_by_options(repo, dsn):
 
 
 def test_times_that_are_the_ends_of_values(dsn, tmp_path):
-    text = (
-        (HEADER + GOOD).replace("end_utc,", "").replace(",2024-06-01T01:30Z,", ",").replace(",2024-06-01T02:00Z,", ",")
-    )
-    file = written(tmp_path / "a.csv", text)
-    assert loaded(dsn, file, "--interval", "30", "--label", "end", "--time-column", "start_utc")[0] == 0
+    text = "timestamp_utc,ends,forecast_power_kw\n2024-06-01T00:00Z,2024-06-01T01:00Z,1.0\n"
+    file = written(tmp_path / "a.csv", text + "2024-06-01T00:00Z,2024-06-01T01:30Z,1.5\n")
+    options = ("--site", SITES[0], "--label", "end", "--time-column", "ends")
+    code, out, err = loaded(dsn, file, *options)
+    assert (code, out) == (2, "")
+    assert "--interval" in err
+    assert loaded(dsn, file, *options, "--interval", "30")[0] == 0
     ((_, row),) = stored(dsn).items()
     assert (row.start_utc, row.power_kw) == (DAY + timedelta(minutes=30), [1.0, 1.5])
 
@@ -473,12 +475,9 @@ def test_a_load_that_is_killed_leaves_nothing(dsn, postgresql):
     postgresql.autocommit = True
     pipe = subprocess.PIPE
     uncommitted = "SELECT count(*) FROM pg_locks WHERE relation = 'forecasts'::regclass AND mode = 'RowExclusiveLock'"
-    start = [DAY + n * timedelta(minutes=1) for n in range(1441)]
-    lines = "".join(
-        f"{SITES[0]},{DAY + n * HOUR:%Y-%m-%dT%H:%MZ},{begin:%Y-%m-%dT%H:%MZ},{end:%Y-%m-%dT%H:%MZ},1.5\n"
-        for n in range(200)
-        for begin, end in pairwise(start)
-    )
+    times = [f"{DAY + n * timedelta(minutes=1):%Y-%m-%dT%H:%MZ}" for n in range(1001)]
+    values = "".join(f"{SITES[0]},TIMESTAMP,{start},{end},1.5\n" for start, end in pairwise(times))
+    lines = "".join(values.replace("TIMESTAMP", time) for time in times[:205])  # more than two batches
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=pipe, env=surroundings({"PGAPPNAME": "load"})
     ) as child:

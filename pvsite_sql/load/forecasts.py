@@ -85,6 +85,7 @@ def load_forecasts(
         After an error nothing is stored. With `each`, earlier files remain stored, and a note lists them.
     """
     layout = ForecastLayout() if layout is None else layout
+    layout.check_interval(interval)
     names = expand(files)
     counter = ProgressCounter(names, progress)
 
