@@ -121,6 +121,27 @@ def test_a_run_in_local_time_whose_key_is_given_by_options(repo, dsn):
     assert [row.levels for row in stored(dsn).values()] == [None]
 
 
+def test_times_that_are_the_ends_of_values(dsn, tmp_path):
+    text = "timestamp_utc,ends,forecast_power_kw\n2024-06-01T00:00Z,2024-06-01T01:00Z,1.0\n"
+    file = written(tmp_path / "a.csv", text + "2024-06-01T00:00Z,2024-06-01T01:30Z,1.5\n")
+    options = ("--site", SITES[0], "--label", "end", "--time-column", "ends")
+    code, out, err = loaded(dsn, file, *options)
+    assert (code, out) == (2, "")
+    assert "--interval" in err
+    assert loaded(dsn, file, *options, "--interval", "30")[0] == 0
+    ((_, row),) = stored(dsn).items()
+    assert (row.start_utc, row.power_kw) == (DAY + timedelta(minutes=30), [1.0, 1.5])
+
+
+def test_dates_are_no_timestamps_unless_said(dsn, tmp_path):
+    file = written(tmp_path / "a.csv", HEADER + value(0, 0, 0, 1.0).replace("2024-06-01T00:00Z", "2024-06-01", 1))
+    code, out, err = loaded(dsn, file)
+    assert (code, out) == (1, "")
+    assert f"{file}, line 2: timestamp_utc: a date without a time: '2024-06-01'; use --dates-are-midnight" in err
+    assert loaded(dsn, file, "--dates-are-midnight")[0] == 0
+    assert powers(dsn) == {(0, 0): [1.0]}
+
+
 def test_all_columns_that_insert_takes(dsn):
     assert loaded(dsn, FILES / "models.csv")[:2] == (0, "2 forecasts inserted, 0 updated, 0 skipped, 0 rejected\n")
     found = stored(dsn)
@@ -130,6 +151,43 @@ def test_all_columns_that_insert_takes(dsn):
     assert (known.power_kw, known.levels, known.level_kw) == ([1.5, 2.5], ["p10", "p90"], [[1.0, None], [2.0, None]])
     assert (unknown.power_kw, unknown.levels) == ([9.5], None)
     assert [row.created_utc.minute for row in (known, unknown)] == [58, 59]
+
+
+def test_probabilistic_values_in_parquet(dsn, tmp_path):
+    frame = forecast_frame(SITES[0]).astype({"site_uuid": str})
+    values = [{"p10": 0.5, "p90": 2.5}, None, {"p90": 3.5}]
+    frame.assign(probabilistic_values=values).to_parquet(tmp_path / "a.parquet")
+    assert loaded(dsn, tmp_path / "a.parquet")[0] == 0
+    (row,) = stored(dsn).values()
+    assert (row.levels, row.level_kw) == (["p10", "p90"], [[0.5, None, None], [2.5, None, 3.5]])
+
+
+def test_parquet_without_a_timestamp_in_a_row(dsn, tmp_path):
+    frame = forecast_frame(SITES[0]).astype({"site_uuid": str})
+    frame["timestamp_utc"] = [NOON, NOON, None]
+    frame.to_parquet(tmp_path / "a.parquet")
+    for options in ([], ["--rejects", tmp_path / "rejects.csv"]):
+        code, out, err = loaded(dsn, tmp_path / "a.parquet", *options)
+        assert (code, out) == (1, "")
+        assert f"{tmp_path / 'a.parquet'}, row 3: timestamp_utc: no value" in err
+
+
+def test_columns_by_their_numbers(dsn, tmp_path):
+    text = (GOOD + value(1, 2, 2, "x")).replace(",", ";")
+    file = written(tmp_path / "a.csv", text)
+    numbers = ["--no-header", "--separator", ";", "--rejects", tmp_path / "rejects.csv"]
+    for name, number in (("site", 1), ("timestamp", 2), ("time", 3), ("end", 4), ("power", 5)):
+        numbers += [f"--{name}-column", number]
+    assert loaded(dsn, file, *numbers)[1] == "1 forecast inserted, 0 updated, 0 skipped, 1 rejected (1 row)\n"
+    right = (tmp_path / "rejects.csv").read_text().replace(";x", ";2")
+    assert loaded(dsn, written(file, right), *numbers[:3], *numbers[5:])[:2] == (
+        0,
+        "1 forecast inserted, 0 updated, 0 skipped, 0 rejected\n",
+    )
+    assert powers(dsn) == {(0, 1): [1.0, 1.5], (1, 2): [2.0]}
+    code, out, err = loaded(dsn, file, *numbers[:5], *numbers[5:7], *numbers[9:])
+    assert (code, out) == (2, "")
+    assert "--timestamp-column: must be the number of a column" in err
 
 
 def test_probabilistic_values_have_the_unit_of_the_power(repo, dsn):
@@ -417,12 +475,9 @@ def test_a_load_that_is_killed_leaves_nothing(dsn, postgresql):
     postgresql.autocommit = True
     pipe = subprocess.PIPE
     uncommitted = "SELECT count(*) FROM pg_locks WHERE relation = 'forecasts'::regclass AND mode = 'RowExclusiveLock'"
-    start = [DAY + n * timedelta(minutes=1) for n in range(1441)]
-    lines = "".join(
-        f"{SITES[0]},{DAY + n * HOUR:%Y-%m-%dT%H:%MZ},{begin:%Y-%m-%dT%H:%MZ},{end:%Y-%m-%dT%H:%MZ},1.5\n"
-        for n in range(200)
-        for begin, end in pairwise(start)
-    )
+    times = [f"{DAY + n * timedelta(minutes=1):%Y-%m-%dT%H:%MZ}" for n in range(1001)]
+    values = "".join(f"{SITES[0]},TIMESTAMP,{start},{end},1.5\n" for start, end in pairwise(times))
+    lines = "".join(values.replace("TIMESTAMP", time) for time in times[:205])  # more than two batches
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=pipe, env=surroundings({"PGAPPNAME": "load"})
     ) as child:

@@ -17,7 +17,7 @@ from .cells import CellParser
 from .forecast_layout import OPTIONAL_COLUMNS, ForecastLayout
 from .layout import Layout, is_time_key
 from .powers import PowerParser
-from .reasons import Reasons, factorize
+from .reasons import NO_VALUE, Reasons, factorize, reason_of
 from .sites import SiteFinder, is_site_key, one_site
 from .times import TimeParser
 
@@ -65,11 +65,9 @@ class ForecastCellParser:
         if "end_utc" not in frame:
             frame["end_utc"] = _ends(readings["start_utc"], self._interval)
         reasons: dict[str, Reasons] = {}
-        for key, parser in self._times.items():
+        for key in _TIMES:
             if key in cells:
-                times = parser.parse(cells[key], readings["site_uuid"].array)
-                frame[key], reasons[key] = times.utc, times.reasons
-                _require_times(frame[key], key)
+                frame[key], reasons[key] = self._time(key, cells[key], readings["site_uuid"].array)
         for key in _TEXTS:
             if key in cells:
                 frame[key] = _texts(cells[key])
@@ -105,6 +103,17 @@ class ForecastCellParser:
             if code >= 0 and key != "" and is_site_key(key, self._layout.site_key):
                 uuids[codes == code] = uuid5(NAMESPACE_OID, str(key))
         return pd.Series(pd.Categorical(uuids))
+
+    def _time(self, key: str, cells: Cells, sites: pd.Categorical) -> tuple[pd.DatetimeIndex, Reasons]:
+        try:
+            times = self._times[key].parse(cells, sites)
+        except InvalidInput as error:
+            raise error.replace(column=key) from None
+        reasons = dict.fromkeys(np.flatnonzero(times.utc.isna()).tolist(), NO_VALUE) | times.reasons
+        if not self._layout.dates_are_midnight:
+            for row in np.flatnonzero(times.dates).tolist():
+                reasons[row] = f"{reason_of('a date without a time', str(cells[row]))}; use --dates-are-midnight"
+        return times.utc, reasons
 
     def _level(self, cells: Cells) -> tuple[Any, Reasons]:
         """Return the values in kW, NaN for empty cells."""
@@ -152,13 +161,7 @@ def _ends(starts: pd.Series[Any], interval: timedelta | None) -> pd.Series[Any]:
         raise InvalidInput(
             "the file has no end column: give its name with --end-column, or --interval", column="end_utc"
         )
-    _require_times(starts, "start_utc")
     return starts + interval
-
-
-def _require_times(cells: Any, column: str) -> None:
-    if not pd.api.types.is_datetime64_any_dtype(cells.dtype):
-        raise InvalidInput(f"must be times, got {cells.dtype}", column=column)
 
 
 def parse_time(text: str, timezone: str) -> datetime:

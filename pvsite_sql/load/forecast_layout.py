@@ -81,6 +81,11 @@ class ForecastLayout(Layout):
                     f"must be p and the percentile, such as p10 or p2.5, got {level!r}", column="level_columns"
                 )
 
+    def _given_columns(self) -> dict[str, list[str | int]]:
+        """Return the columns that each option gives; an empty list for one that is found by its name."""
+        given = super()._given_columns()
+        return given if self.timestamp_utc is not None else {"timestamp_column": [], **given}
+
     def constants(self) -> dict[str, Any]:
         """Return the arguments of `repo.forecasts.insert` that stand for a column."""
         names = ("timestamp_utc", "created_utc", "model_name", "model_version", "forecast_version")
@@ -94,6 +99,8 @@ class ForecastLayout(Layout):
         Raises:
             InvalidInput: a column is missing or duplicated, is given as an argument too, or looks like a level.
         """
+        of_readings = self if self.power_column is not None else replace(self, power_column="forecast_power_kw")
+        positions = super(ForecastLayout, of_readings).select_columns(header, file)
         columns: dict[str, str | int] = {name: name for name in OPTIONAL_COLUMNS if name in header}
         if self.timestamp_utc is None or "timestamp_utc" in header:
             columns["timestamp_utc"] = self.timestamp_column or "timestamp_utc"
@@ -102,8 +109,6 @@ class ForecastLayout(Layout):
         for name, value in self.constants().items():
             if value is not None and name in columns:
                 raise InvalidInput(f"{file} has a column {name!r}: do not give {name} as well, or rename the column")
-        of_readings = self if self.power_column is not None else replace(self, power_column="forecast_power_kw")
-        positions = super(ForecastLayout, of_readings).select_columns(header, file)
         positions |= {key: find_column(column, header, file) for key, column in columns.items()}
         return positions | self._levels(header, file, set(positions.values()))
 

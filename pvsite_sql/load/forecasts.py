@@ -22,10 +22,11 @@ from .files import batches, expand
 from .forecast_cells import ForecastCellParser
 from .forecast_layout import ForecastLayout
 from .forecast_rows import ForecastAssembler, ForecastRows
+from .hints import advice_for
 from .prefetch import prefetch
 from .progress import Progress, ProgressCounter, noting_stored_files
 from .reasons import factorize
-from .rejects import Rejects
+from .rejects import RejectedRow, Rejects
 from .sites import SiteFinder, check_site, site_finder
 from .units import check_column_name
 
@@ -85,6 +86,7 @@ def load_forecasts(
         After an error nothing is stored. With `each`, earlier files remain stored, and a note lists them.
     """
     layout = ForecastLayout() if layout is None else layout
+    layout.check_interval(interval)
     names = expand(files)
     counter = ProgressCounter(names, progress)
 
@@ -141,8 +143,9 @@ class _Reader:
         for name in names:
             bytes_before = 0
             file = parser = None  # an archive has several
-            for batch in batches(name, self._layout):
-                if parser is None or batch.file != file:
+            reading = batches(name, self._layout)
+            for batch in reading:
+                if first := parser is None or batch.file != file:
                     self._finish(parser)
                     file = batch.file
                     parser = ForecastCellParser(self._layout, self._interval, self._find_sites)
@@ -150,7 +153,11 @@ class _Reader:
                     check_column_name(batch, self._layout)
                 source = len(self._files) - 1
                 self._files[source] = replace(batch, cells={}, numbers=batch.numbers[:0], unreadable=())
-                rows, bytes_read = self._rows(parser, batch, source), batch.bytes_read
+                try:
+                    rows, bytes_read = self._rows(parser, batch, source), batch.bytes_read
+                except RejectedRow as error:
+                    advice = advice_for(error, reading, self._layout, first=first)
+                    raise InvalidInput(f"{error.reason}{advice}") from None
                 del batch  # so that its cells are not in memory while the next one is read
                 for complete in self._assembler.add(rows):
                     yield self._valid(complete), 0
@@ -180,13 +187,16 @@ class _Reader:
             frame, reasons = parser.frame(batch.cells, len(batch.numbers))
         except InvalidInput as error:
             raise self._located(error, source) from None
-        invalid = {row: f"{batch.columns[key]}: {reason}" for row, (key, reason) in reasons.items()}
-        if self._keeps_cells:
-            is_unknown = frame[[name for name in _KEY_COLUMNS[:2] if name in frame]].isna().any(axis=1)
-            invalid = {row: reason for row, reason in invalid.items() if is_unknown[row]}
-        problems = [*batch.unreadable, *((int(batch.numbers[row]), reason) for row, reason in invalid.items())]
-        if problems:
-            raise self._error(source, *min(problems))
+        if not self._keeps_cells and (reasons or batch.unreadable):
+            self._rejects.add(batch, reasons)  # raises
+        is_unknown = frame[[name for name in _KEY_COLUMNS[:2] if name in frame]].isna().any(axis=1)
+        unknown = [
+            (int(batch.numbers[row]), f"{batch.columns[key]}: {reason}")
+            for row, (key, reason) in reasons.items()
+            if is_unknown[row]
+        ]
+        if unknown or batch.unreadable:
+            raise self._error(source, *min([*unknown, *batch.unreadable]))
         places: dict[str, Any] = {
             "source": source,
             "number": batch.numbers,
@@ -203,9 +213,8 @@ class _Reader:
             InvalidInput: rejected rows are errors, or the forecast of a row is unknown.
         """
         forecasts = rows.forecasts()
-        reasons = {
-            row: rows.places["reason"].iloc[row] for row in np.flatnonzero(rows.places["reason"].notna()).tolist()
-        }
+        invalid = np.flatnonzero(rows.places["reason"].notna()).tolist()
+        reasons: dict[int, tuple[str, str]] = {row: rows.places["reason"].iloc[row] for row in invalid}
         valid = ~np.isin(forecasts, forecasts[list(reasons)])
         while valid.any():
             positions = np.flatnonzero(valid)

@@ -39,7 +39,10 @@ def parquet_batches(file: str, layout: Layout) -> Iterator[Batch]:
             first, total = 1, max(1, parquet.metadata.num_rows)
             batch_rows = max(1, _BATCH_ROWS // len(columns)) if layout.wide else _BATCH_ROWS
             for batch in parquet.iter_batches(batch_rows, columns=list(dict.fromkeys(columns.values()))):
-                cells = {key: _cells(batch.column(name), name, file) for key, name in columns.items()}
+                cells = {
+                    key: _cells(batch.column(name), name, file, structs=key == "probabilistic_values")
+                    for key, name in columns.items()
+                }
                 numbers = np.arange(first, first + len(batch))
                 first += len(batch)
                 bytes_read = size * (first - 1) // total
@@ -48,8 +51,8 @@ def parquet_batches(file: str, layout: Layout) -> Iterator[Batch]:
         raise PvsiteSqlError(f"{file} cannot be read: {error}") from error
 
 
-def _cells(column: Any, name: str, file: str) -> Cells:
-    """Return text and binary uuids as text, and other columns as pandas series."""
+def _cells(column: Any, name: str, file: str, *, structs: bool = False) -> Cells:
+    """Return text and binary uuids as text, and other columns as pandas series: structs as dicts, if they may be."""
     import pyarrow as pa  # noqa: PLC0415
 
     if isinstance(column, pa.ExtensionArray):
@@ -70,7 +73,9 @@ def _cells(column: Any, name: str, file: str) -> Cells:
         return ["" if text is None else text for text in column.cast(pa.string()).to_pylist()]
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())
-    elif not any(of(kind) for of in (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp)):
+    elif not (structs and pa.types.is_struct(kind)) and not any(
+        of(kind) for of in (pa.types.is_integer, pa.types.is_floating, pa.types.is_timestamp)
+    ):
         raise InvalidInput(f"{file}: column {name!r} has type {kind}, expected text, times or numbers")
     series: pd.Series[Any] = column.to_pandas()
     return series
