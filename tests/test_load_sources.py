@@ -619,5 +619,5 @@ def test_standard_input_can_be_json_and_not_excel(repo, clients, dsn):
             assert loaded(dsn, "-", *OF_JSON)[::2] == (0, "")
     assert readings(repo) == [("south 2607", 0, 1.0)]
     with standard_input((FILES / "plant.xlsx").read_bytes()):
-        said = "standard input must be CSV or JSON: an Excel file cannot be read sequentially\n"
+        said = "standard input must be CSV or JSON: a zip archive or Excel file cannot be read sequentially\n"
         assert loaded(dsn, "-") == (1, "", said)

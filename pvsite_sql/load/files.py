@@ -67,7 +67,9 @@ def _batches(source: Source, layout: Layout) -> Iterator[Batch]:
     if head == _PARQUET:
         return parquet_batches(source.require_path("a Parquet file"), layout)
     if is_zip(head):
-        return without_footer(excel_batches(source.require_path("an Excel file"), layout), layout.skip_footer)
+        return without_footer(
+            excel_batches(source.require_path("a zip archive or Excel file"), layout), layout.skip_footer
+        )
     if is_json(source):
         return json_batches(source, layout)
     return csv_batches(source, layout)
