@@ -560,7 +560,7 @@ def test_headers_without_rows_are_no_error(dsn, tmp_path):
     ("options", "code", "said"),
     [
         (["nowhere.csv"], 1, "no such file: nowhere.csv"),
-        (["."], 1, ". contains no files that end with .csv, .txt, .tsv, .csv.gz, "),
+        (["."], 1, ". contains no files that end with .csv, .txt, .tsv, .json, .jsonl, .ndjson, .csv.gz, "),
         (
             ["-", "--timezone", "Mars"],
             2,

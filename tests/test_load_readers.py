@@ -416,10 +416,10 @@ ARCHIVES = {
     "encrypted": (encrypted, "/1.csv is encrypted: extract it first"),
     "of another method": (of_another_method, "/1.csv has a compression that is not supported: extract it first"),
     "of one name twice": (twice, " contains several files of one name: extract it first"),
-    "empty": (lambda path: zipped(path, {}), " contains no files that end with .csv, .txt, .tsv, .csv.gz"),
+    "empty": (lambda path: zipped(path, {}), " contains no files that end with .csv, .txt, .tsv, .json, .jsonl"),
     "of others": (
         lambda path: zipped(path, {"__MACOSX/._1.csv": "", ".1.csv": "", "a.pdf": ""}),
-        " contains no files that end with .csv, .txt, .tsv, .csv.gz",
+        " contains no files that end with .csv, .txt, .tsv, .json, .jsonl",
     ),
     "cut": (
         lambda path: written(path, zipped(path, {"1.csv": "Time,Power\n"}).read_bytes()[:-9]),
@@ -478,12 +478,12 @@ def test_what_a_folder_has_besides_is_named(repo, dsn, options, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes in folders")
-@pytest.mark.parametrize(("kind", "head"), [("zip archive", b"PK\3\4"), ("Parquet file", b"PAR1")])
+@pytest.mark.parametrize(("kind", "head"), [("zip archive or Excel file", b"PK\3\4"), ("Parquet file", b"PAR1")])
 def test_archives_and_parquet_cannot_come_from_a_pipe(dsn, options, tmp_path, kind, head):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = Thread(target=pipe.write_bytes, args=[head])
     writer.start()
-    said = f"{pipe} must be CSV: a {kind} cannot be read sequentially\n"
+    said = f"{pipe} must be CSV or JSON: a {kind} cannot be read sequentially\n"
     assert loaded(dsn, pipe, *options, *TIME_POWER) == (1, "", said)
     writer.join()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import os
+import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
+from zipfile import ZipFile
 
+import excel
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_load import counts, loaded, written
+from loading import counts, loaded, written
 
 from pvsite_sql import InvalidInput, NotFound
 from pvsite_sql.load import Layout, find_site
@@ -292,3 +300,324 @@ class TestWide:
         code, out, err = loaded(dsn, "-", *options)
         assert (code, out) == (2, "")
         assert said in err
+
+
+FILES = Path(__file__).parent / "files"
+SOUTH = ("--site", "2607", "--site-key", "client_site_id", "--client", "south")
+PLANT = (*SOUTH, "--time-column", "Date", "--power-column", "Power (W)", "--unit", "W", "--timezone", "Europe/Berlin")
+PLANT += ("--skip-after-header", "1", "--interval", "5")
+
+
+class TestFilesOfProviders:
+    def test_sites_by_number(self, repo, clients, dsn):
+        options = ("--site-column", "ss_id", "--site-key", "client_site_id", "--client", "south")
+        options += ("--time-column", "datetime_GMT", "--power-column", "generation_MW", "--unit", "MW")
+        assert loaded(dsn, FILES / "sites_by_number.csv", *options, "--interval", "30")[::2] == (0, "")
+        assert readings(repo) == [("south 2607", 0, 1.5), ("south 2607", 30, 1.75), ("south 2608", 0, 0.25)]
+
+    def test_wide(self, repo, clients, dsn):
+        options = ("--wide", "--site-key", "client_site_id", "--client", "north", "--time-column", "Zeitpunkt")
+        options += ("--time-format", "%d.%m.%Y %H:%M", "--timezone", "Europe/Berlin", "--interval", "15")
+        options += ("--separator", ";", "--decimal", ",")
+        assert loaded(dsn, FILES / "wide.csv", *options) == (0, counts(inserted=4), "")
+        north = [("north 2607", 0, 1.5), ("north 2607", 15, 1.75), ("north 2608", 0, 0.25), ("north 2608", 15, -0.01)]
+        assert readings(repo) == north
+
+    def test_excel(self, repo, clients, dsn, tmp_path):
+        rejects = tmp_path / "r.csv"
+        file, options = FILES / "plant.xlsx", (*PLANT, "--sheet", "Data", "--rejects", rejects)
+        assert loaded(dsn, file, *options) == (0, counts(inserted=3, rejected=3), "")
+        assert readings(repo) == [("south 2607", 0, 1.5), ("south 2607", 5, 1.7505), ("south 2607", 600, -0.002)]
+        assert rejects.read_text().splitlines() == [
+            "file,line,reason,Date,Power (W)",
+            f"{file},8,Power (W): not a number: '#DIV/0!',2024-06-01 14:10:00,#DIV/0!",
+            f"{file},9,Power (W): not a number: 'TRUE',2024-06-01 14:15:00,TRUE",
+            f"{file},10,Power (W): no value,2024-06-01 14:20:00,",
+        ]
+        text = rejects.read_text().replace(",#DIV/0!\n", ",10\n").replace(",TRUE\n", ",20\n")
+        mended = written(tmp_path / "mended.csv", text.replace("20:00,\n", "20:00,30\n"))
+        assert loaded(dsn, mended, *PLANT, "--sheet", "Data") == (0, counts(inserted=3), "")
+        assert [power for _, _, power in readings(repo)] == [1.5, 1.7505, 0.01, 0.02, 0.03, -0.002]
+
+    def test_excel_with_date_and_time_in_two_columns_and_a_column_a_site(self, repo, clients, dsn):
+        options = ("--wide", "--site-key", "client_site_id", "--client", "north")
+        options += ("--time-column", "Date", "--time-column", "Time")
+        assert loaded(dsn, FILES / "date_and_time.xlsx", *options) == (0, counts(inserted=4), "")
+        north = [("north 2607", 0, 1.5), ("north 2607", 5, 1.75), ("north 2608", 0, 0.25), ("north 2608", 5, 0.5)]
+        assert readings(repo) == north
+
+    def test_lines_of_json(self, repo, clients, dsn):
+        options = ("--site-column", "site.name", "--site-key", "client_site_name", "--time-column", "ts")
+        file = FILES / "nested.ndjson"
+        assert loaded(dsn, file, *options, "--power-column", "data.power") == (0, counts(inserted=3), "")
+        assert readings(repo) == [("north 2607", 5, 0.25), ("south 2607", 0, 1.5), ("south 2607", 5, 2.0)]
+
+    def test_an_answer_in_json(self, repo, clients, dsn):
+        options = (*SOUTH, "--time-column", "date", "--power-column", "value", "--unit", "W", "--interval", "15")
+        file = FILES / "interval.json"
+        assert loaded(dsn, file, *options, "--timezone", "Europe/Berlin") == (0, counts(inserted=3), "")
+        assert readings(repo) == [("south 2607", 0, 1.5), ("south 2607", 15, 1.75), ("south 2607", 30, 0.0)]
+
+
+class TestExcel:
+    @pytest.fixture
+    def load(self, repo, clients, dsn, tmp_path):
+        """Loads rows of a sheet with the columns t and kW."""
+
+        def loads(rows, *options, header=("t", "kW")):
+            file = excel.written(tmp_path / "a.xlsx", {"Sheet1": [list(header), *rows]})
+            code, out, err = loaded(dsn, file, *SOUTH, "--time-column", "t", "--power-column", "kW", *options)
+            return code, out, err.replace(f"{file}", "FILE")
+
+        return loads
+
+    def test_sheets_are_named(self, clients, dsn):
+        file = FILES / "plant.xlsx"
+        said = f"{file} has no column 'Date'; its header is 'Plant report' (sheet 'Info' of 'Info', 'Data'; choose one "
+        assert loaded(dsn, file, *PLANT) == (1, "", f"{said}with --sheet)\n")
+        said = f"{file} has no sheet 'data'; its sheets are 'Info', 'Data'\n"
+        assert loaded(dsn, file, *PLANT, "--sheet", "data") == (1, "", said)
+
+    def test_times_are_local_and_formats_are_of_texts(self, repo, load):
+        rows = [[excel.at(8), 1], [excel.at(0, day=2), 2]]
+        options = ("--timezone", "America/New_York", "--time-format", "%d.%m.%Y")
+        assert load(rows, *options) == (0, counts(inserted=2), "")
+        assert readings(repo) == [("south 2607", 0, 1.0), ("south 2607", 16 * 60, 2.0)]
+        rows = [["01.06.2024 08:10", "3"], ["01.06.2024 08:05", 4]]
+        options = ("--timezone", "America/New_York", "--time-format", "%d.%m.%Y %H:%M")
+        assert load(rows, *options) == (0, counts(inserted=2), "")
+        assert readings(repo)[1:3] == [("south 2607", 5, 4.0), ("south 2607", 10, 3.0)]
+
+    def test_dates_that_excel_read_with_day_and_month_swapped_do_not_pass_for_times(self, repo, load):
+        rows = [[(excel.at(10)[0].replace(month=12, day=6), "dd/mm/yyyy hh:mm"), 1], ["13/06/2024 10:00", 2]]
+        said = "FILE, row 2: t: not a time in the format '%d/%m/%Y %H:%M' (--time-format): '2024-12-06 10:00:00'\n"
+        assert load(rows, "--time-format", "%d/%m/%Y %H:%M") == (1, "", said)
+        said = "FILE, row 3: t: not a time (use --time-format '%d/%m/%Y %H:%M'): '13/06/2024 10:00'\n"
+        assert load(rows) == (1, "", said)
+        assert readings(repo) == []
+
+    def test_times_to_the_millisecond(self, repo, load):
+        days = [45444 + n / 288 for n in range(144, 160)]  # since 1899-12-30
+        assert load([[(day, "yyyy-mm-dd hh:mm"), 1] for day in days]) == (0, counts(inserted=16), "")
+        assert [minutes for _, minutes, _ in readings(repo)] == [5 * n for n in range(16)]
+
+    @pytest.mark.parametrize(
+        ("cell", "said"),
+        [
+            ("#N/A", "kW: not a number: '#N/A'"),
+            (False, "kW: not a number: 'FALSE'"),
+            (excel.at(12), "kW: not a number: '2024-06-01 12:00:00'"),
+            ("x", "kW: not a number: 'x'"),
+        ],
+    )
+    def test_powers_that_are_no_numbers(self, repo, load, cell, said):
+        assert load([[excel.at(12), 1], [excel.at(13), cell]]) == (1, "", f"FILE, row 3: {said}\n")
+
+    def test_numbers_beside_texts_keep_their_value(self, repo, load):
+        rows = [[excel.at(12), 1.25], [excel.at(13), "1,5"], [excel.at(14), 1000000]]
+        assert load(rows, "--decimal", ",", "--separator", ";") == (0, counts(inserted=3), "")
+        assert [power for _, _, power in readings(repo)] == [1.25, 1.5, 1000000.0]
+
+    def test_batches(self, repo, load, monkeypatch):
+        monkeypatch.setattr("pvsite_sql.load.excel_files._BATCH_ROWS", 3)
+        monkeypatch.setattr("pvsite_sql.load.excel_files._ROWS_AT_ONCE", 2)
+        rows = [[excel.at(12, minute), minute] for minute in range(10)]
+        assert load([*rows[:4], [], *rows[4:]]) == (0, counts(inserted=10), "")
+        assert [power for _, _, power in readings(repo)] == list(range(10))
+        said = "FILE, row 12: t: no value (a line of totals? use --skip-footer 1)\n"
+        assert load([*rows[:4], [], *rows[4:9], [None, 1]]) == (1, "", said)
+        rows = [*rows[:4], [], *rows[4:9], [None, 1]]
+        assert load(rows, "--skip-footer", "1") == (0, counts(skipped=9), "")
+
+    def test_other_workbooks_are_refused(self, clients, dsn, tmp_path):
+        old = written(tmp_path / "a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+        said = f"{old} is an .xls file, or has a password: save it in Excel as .xlsx, without a password\n"
+        assert loaded(dsn, old) == (1, "", said)
+        for part, kind in (("content.xml", "OpenDocument file"), ("xl/workbook.bin", "Excel binary workbook (.xlsb)")):
+            with ZipFile(tmp_path / "b", "w") as archive:
+                for name in ("mimetype", "[Content_Types].xml", part):
+                    archive.writestr(name, "")
+            said = f"{tmp_path / 'b'} is an {kind}: save it in Excel as .xlsx\n"
+            assert loaded(dsn, tmp_path / "b") == (1, "", said)
+        with ZipFile(tmp_path / "c", "w") as archive:
+            archive.writestr("[Content_Types].xml", "")
+            archive.writestr("xl/workbook.xml", "<workbook")
+        code, out, err = loaded(dsn, tmp_path / "c")
+        assert (code, out) == (1, "")
+        assert err.startswith(f"{tmp_path / 'c'} cannot be read: ")
+        assert len(err.splitlines()) == 1
+
+    def test_an_empty_sheet(self, dsn, tmp_path):
+        file = excel.written(tmp_path / "a.xlsx", {"Sheet1": []})
+        assert loaded(dsn, file) == (1, "", f"{file} is empty: a header row is required\n")
+
+    def test_without_openpyxl(self, clients, dsn, monkeypatch):
+        monkeypatch.setitem(sys.modules, "openpyxl", None)
+        file = FILES / "plant.xlsx"
+        said = f'{file}: Excel files require openpyxl: pip install "pvsite_sql[excel]"\n'
+        assert loaded(dsn, file, *PLANT) == (1, "", said)
+
+
+OF_JSON = (*SOUTH, "--time-column", "t", "--power-column", "kW")
+TIME = '"t": "2024-06-01T12:00Z"'
+
+
+class TestJson:
+    @pytest.mark.parametrize(
+        ("text", "name", "expected"),
+        [
+            (f'{{{TIME}, "kW": 1.5}}', "a.json", [1.5]),
+            (f'{{{TIME}, "kW": 1.5}}', "a.ndjson", [1.5]),
+            (f'[{{{TIME}, "kW": 1.5}}]', "a", [1.5]),
+            (f'\ufeff[\n  {{\n{TIME},\n"kW": "1.5"\n}}\n]\n', "a.txt", [1.5]),
+            (f'{{"data": [{{{TIME}, "kW": 2}}], "links": [], "ids": [1]}}', "a.json", [2.0]),
+            (f'\n{{{TIME}, "kW": 0.1}}\n\n{{"kW": 3, "t": "2024-06-01T12:05Z"}}', "a", [0.1, 3.0]),
+            ("[]", "a.json", []),
+            ("", "a.ndjson", []),
+            ("\n\n", "a.jsonl", []),
+        ],
+    )
+    def test_shapes(self, repo, clients, dsn, tmp_path, text, name, expected):
+        for path in (written(tmp_path / name, text), written(tmp_path / f"{name}.gz", gzip.compress(text.encode()))):
+            assert loaded(dsn, path, *OF_JSON, "--on-conflict", "update")[::2] == (0, "")
+            assert [power for _, _, power in readings(repo)] == expected
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            ("null", "no value"),
+            ("NaN", "no value (NaN or NULL)"),
+            ("Infinity", "must be finite"),
+            ("1" + "0" * 400, "must be finite"),
+            ("true", "not a number: 'TRUE'"),
+            ("[1, 2]", "not a number: '[1, 2]'"),
+            ('"x"', "not a number: 'x'"),
+            ('"\\ud800"', "not a number: '\\\\ud800'"),
+        ],
+    )
+    def test_values_that_are_no_power(self, repo, clients, dsn, tmp_path, value, said):
+        text = f'[{{{TIME}, "kW": 1}}, {{{TIME}, "kW": {value}}}]'
+        file = written(tmp_path / "a.json", text)
+        code, out, err = loaded(dsn, file, *OF_JSON)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"{file}, record 2: kW: ")
+        assert said.removesuffix(" (NaN or NULL)") in err
+        assert loaded(dsn, file, *OF_JSON, "--rejects", tmp_path / "r.csv") == (0, counts(inserted=1, rejected=1), "")
+
+    def test_a_key_that_is_missing_is_no_value(self, repo, clients, dsn, tmp_path):
+        file = written(tmp_path / "a.ndjson", f'{{{TIME}, "kW": 1}}\n\n{{{TIME}}}\n')
+        assert loaded(dsn, file, *OF_JSON) == (1, "", f"{file}, line 3: kW: no value (NaN or NULL)\n")
+
+    def test_lines_that_are_no_records_are_rejected(self, repo, clients, dsn, tmp_path):
+        good = f'{{{TIME}, "kW": 1}}'
+        bad = ['{"t": 1', "[1]", "null", '"text"', f"{good}, {good}"]
+        file = written(tmp_path / "a.ndjson", "\n".join([good, *bad, good]))
+        assert loaded(dsn, file, *OF_JSON) == (1, "", f"{file}, line 2: not a JSON object: '{{\"t\": 1'\n")
+        rejects = tmp_path / "r.csv"
+        assert loaded(dsn, file, *OF_JSON, "--rejects", rejects)[0] == 0
+        with rejects.open(newline="") as opened:
+            rows = list(csv.reader(opened))
+        assert [row[1] for row in rows] == ["line", "2", "3", "4", "5", "6"]
+        assert rows[3][2] == "not a JSON object: 'null'"
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ('{"t": ', " is not JSON: "),
+            ("[1", " is not JSON: "),
+            ("[" * 100_000, " is not JSON: "),
+            ("", " is not JSON: "),
+            ("[[1, 2], [3, 4]]", ", record 1: not a JSON object: '[1, 2]'"),
+            ('[{"time": 1, "kW": 2}]', " has no column 't'; its header is 'time', 'kW'"),
+            (
+                '{"a": [{"t": 1}], "b": {"c": [{"t": 1}]}}',
+                " has several arrays of records; choose one with --records: a, b.c",
+            ),
+        ],
+    )
+    def test_documents_that_cannot_be_loaded(self, clients, dsn, tmp_path, text, said):
+        file = written(tmp_path / "a.json", text)
+        code, out, err = loaded(dsn, file, *OF_JSON)
+        assert (code, out) == (1, "")
+        assert err.startswith(f"{file}{said}")
+        assert len(err.splitlines()) == 1
+
+    def test_records_chooses_an_array(self, repo, clients, dsn, tmp_path):
+        text = f'{{"a": [{{{TIME}, "kW": 1}}], "b": {{"c": [{{{TIME}, "kW": 2}}]}}}}'
+        file = written(tmp_path / "a.json", text)
+        assert loaded(dsn, file, *OF_JSON, "--records", "b.c") == (0, counts(inserted=1), "")
+        assert readings(repo) == [("south 2607", 0, 2.0)]
+        said = f"{file} has no array 'b.d', which --records names\n"
+        assert loaded(dsn, file, *OF_JSON, "--records", "b.d") == (1, "", said)
+
+    def test_documents_have_a_limit_and_lines_have_none(self, repo, clients, dsn, tmp_path, monkeypatch):
+        monkeypatch.setattr("pvsite_sql.load.json_files._MAX_CHARACTERS", 60)
+        line = f'{{{TIME}, "kW": 1}}'
+        for text in (f"[{line}, {line}]", f"[{line},\n{line}]"):
+            file = written(tmp_path / "a.json", text)
+            said = f"{file} is longer than 60 characters, which is the limit of a JSON document: convert it to NDJSON"
+            code, out, err = loaded(dsn, file, *OF_JSON)
+            assert (code, out, err.startswith(said)) == (1, "", True)
+        file = written(tmp_path / "a.json", f"{line}\n{line}\n{line}\n")
+        assert loaded(dsn, file, *OF_JSON, "--on-conflict", "ignore")[::2] == (0, "")
+
+    def test_batches(self, repo, clients, dsn, tmp_path, monkeypatch):
+        monkeypatch.setattr("pvsite_sql.load.json_files._BATCH_RECORDS", 3)
+        lines = [f'{{"t": "2024-06-01T12:{minute:02}Z", "kW": {minute}}}' for minute in range(10)]
+        for number, text in enumerate(("\n".join(lines), f"[{','.join(lines)}]")):
+            file = written(tmp_path / f"{number}.json", text)
+            assert loaded(dsn, file, *OF_JSON)[::2] == (0, "")
+            assert [power for _, _, power in readings(repo)] == list(range(10))
+
+    def test_typed_keys_and_a_column_a_site(self, repo, clients, dsn, tmp_path):
+        file = written(tmp_path / "a.json", '[{"t": "2024-06-01T12:00Z", "id": 7607, "kW": 1}]')
+        options = ("--time-column", "t", "--power-column", "kW", "--site-column", "id", "--site-key", "ml_id")
+        assert loaded(dsn, file, *options) == (0, counts(inserted=1), "")
+        file = written(
+            tmp_path / "b.json",
+            f'[{{{TIME}, "2607": 2, "2608": "3"}}, {{"t": "2024-06-01T12:05Z", "2607": 4, "2608": 5}}]',
+        )
+        assert loaded(dsn, file, *OF_NORTH[:-1], "t") == (0, counts(inserted=4), "")
+        assert readings(repo) == [
+            ("north 2607", 0, 2.0),
+            ("north 2607", 5, 4.0),
+            ("north 2608", 0, 3.0),
+            ("north 2608", 5, 5.0),
+            ("south 2607", 0, 1.0),
+        ]
+
+
+def test_a_folder_has_excel_and_json_files(repo, clients, dsn, tmp_path):
+    for number, name in enumerate(("a.json", "b.jsonl", "c.ndjson.gz", "d.ndjson"), 1):
+        text = f'{{"t": "2024-06-01T12:{number:02}Z", "kW": {number}}}'.encode()
+        written(tmp_path / name, gzip.compress(text) if name.endswith(".gz") else text)
+    excel.written(tmp_path / "e.xlsx", {"Sheet1": [["t", "kW"], [excel.at(12, 5), 5]]})
+    assert loaded(dsn, tmp_path, *OF_JSON) == (0, counts(inserted=5), "")
+    assert [power for _, _, power in readings(repo)] == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+@contextmanager
+def standard_input(data):
+    """A pipe with these bytes takes the place of standard input."""
+    reading, writing = os.pipe()
+    before = os.dup(0)
+    os.write(writing, data)
+    os.close(writing)
+    os.dup2(reading, 0)
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        for each in (before, reading):
+            os.close(each)
+
+
+def test_standard_input_can_be_json_and_not_excel(repo, clients, dsn):
+    line = f'{{{TIME}, "kW": 1}}'.encode()
+    for text in (line + b"\n" + line, b"[" + line + b"]", gzip.compress(line)):
+        with standard_input(text):
+            assert loaded(dsn, "-", *OF_JSON)[::2] == (0, "")
+    assert readings(repo) == [("south 2607", 0, 1.0)]
+    with standard_input((FILES / "plant.xlsx").read_bytes()):
+        said = "standard input must be CSV or JSON: a zip archive or Excel file cannot be read sequentially\n"
+        assert loaded(dsn, "-") == (1, "", said)

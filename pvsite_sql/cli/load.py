@@ -28,7 +28,8 @@ _Ambiguous = Literal["error", "earlier", "later", "order"]
 _SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 _Label = Literal["start", "end"]
 _OnConflict = Literal["ignore", "update", "replace", "error"]
-_COLUMNS, _POWER, _CSV, _TIMES = "Columns", "Power", "CSV files", "Times"  # panels of --help
+_COLUMNS, _TIMES, _POWER = "Columns", "Times", "Power"  # panels of --help
+_CSV, _OTHERS = "CSV files", "Excel and JSON files"
 
 
 def load(
@@ -38,8 +39,8 @@ def load(
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="CSV (also .csv.gz) or Parquet file, a .zip of CSV files, a folder of all these, or - for standard "
-            "input.",
+            help="CSV, JSON, NDJSON (also .gz), Parquet or Excel (.xlsx) file, a .zip of CSV or JSON files, a folder "
+            "of all these, or - for standard input.",
         ),
     ],
     *,
@@ -219,6 +220,20 @@ def load(
             rich_help_panel=_CSV,
         ),
     ] = 0,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Sheet of Excel files. [default: the first visible one]", rich_help_panel=_OTHERS
+        ),
+    ] = None,
+    records: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Where the array of records is in JSON files, such as data.values. [default: the only array]",
+            rich_help_panel=_OTHERS,
+        ),
+    ] = None,
     on_conflict: Annotated[
         _OnConflict | None,
         typer.Option(
@@ -321,6 +336,8 @@ def load(
             header=not no_header,
             skip_after_header=skip_after_header,
             skip_footer=skip_footer,
+            sheet=sheet,
+            records=records,
             **fields,
         )
         duration = None if interval is None else _duration(interval)

@@ -17,6 +17,10 @@ __all__ = ["is_archive", "is_zip", "members", "open_archive", "split_member"]
 
 _LOCAL_FILE, _END_OF_EMPTY_ARCHIVE = b"PK\x03\x04", b"PK\x05\x06"
 _OF_WORKBOOKS = "xl/workbook.xml"
+_OF_OTHER_WORKBOOKS = {
+    frozenset(["mimetype", "content.xml"]): "an OpenDocument file",
+    frozenset(["[Content_Types].xml", "xl/workbook.bin"]): "an Excel binary workbook (.xlsb)",
+}
 _OF_MACOS = "__MACOSX"
 _ENCRYPTED = 1
 
@@ -30,6 +34,7 @@ def is_archive(path: str) -> bool:
     """Tell whether a file is a zip archive of files, as opposed to a pipe, another format or an Excel workbook.
 
     Raises:
+        InvalidInput: it is a workbook of another kind.
         BadZipFile: the archive is invalid.
         OSError: the file cannot be read.
     """
@@ -39,7 +44,11 @@ def is_archive(path: str) -> bool:
         if not is_zip(opened.read(4)):
             return False
         with ZipFile(opened) as archive:
-            return _OF_WORKBOOKS not in archive.namelist()
+            names = archive.namelist()
+    for parts, kind in _OF_OTHER_WORKBOOKS.items():
+        if parts.issubset(names):
+            raise InvalidInput(f"{path} is {kind}: save it in Excel as .xlsx")
+    return _OF_WORKBOOKS not in names
 
 
 def split_member(name: str) -> tuple[str, str] | None:

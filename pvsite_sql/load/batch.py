@@ -25,8 +25,8 @@ class Batch:
     Attributes:
         columns: the names of the columns in the file, by `site_uuid`, `start_utc`, `end_utc` and `power_kw`.
         cells: the cells of these columns, by the same keys.
-        numbers: for each row, the line where it starts (CSV) or its row number (Parquet), from 1.
-        number_kind: "line" or "row".
+        numbers: for each row, the line where it starts (CSV, NDJSON), or its number (Parquet, Excel, JSON), from 1.
+        number_kind: "line", "row" or "record".
         bytes_read: how many bytes of the file were read so far; of a gzipped file, compressed bytes.
         unreadable: line numbers of invalid lines, with the reason.
         lines: the lines of a file with a column for each site that the rows are from; None: each row is a line.
@@ -37,7 +37,7 @@ class Batch:
     columns: Mapping[str, str]
     cells: Mapping[str, Cells]
     numbers: Array
-    number_kind: Literal["line", "row"]
+    number_kind: Literal["line", "row", "record"]
     bytes_read: int
     unreadable: Sequence[tuple[int, str]] = field(default=())
     lines: Batch | None = None

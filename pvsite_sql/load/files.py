@@ -14,8 +14,10 @@ from zipfile import BadZipFile, ZipFile
 
 from ..errors import InvalidInput, PvsiteSqlError
 from .archives import is_archive, is_zip, members, open_archive, split_member
-from .batch import Batch
+from .batch import Batch, without_footer
 from .csv_files import csv_batches
+from .excel_files import excel_batches, refuse_old_excel
+from .json_files import is_json, json_batches
 from .layout import Layout
 from .parquet_files import parquet_batches
 from .source import STANDARD_INPUT, TEXT_EXTENSIONS, Source, display_name, sources
@@ -23,7 +25,7 @@ from .wide import unpivot
 
 __all__ = ["IgnoredFiles", "batches", "display_name", "expand", "file_size"]
 
-_EXTENSIONS = (*TEXT_EXTENSIONS, ".parquet", ".zip")
+_EXTENSIONS = (*TEXT_EXTENSIONS, ".parquet", ".xlsx", ".zip")
 _PARQUET = b"PAR1"
 _MAX_LISTED = 5
 
@@ -61,11 +63,15 @@ def _lines(file: str, layout: Layout) -> Iterator[Batch]:
 
 def _batches(source: Source, layout: Layout) -> Iterator[Batch]:
     head = source.stream.peek(4)[:4]
+    refuse_old_excel(head, source.name)
     if head == _PARQUET:
         return parquet_batches(source.require_path("a Parquet file"), layout)
     if is_zip(head):
-        source.require_path("a zip archive")
-        raise InvalidInput(f"{source.name} is an Excel file: save it as CSV")
+        return without_footer(
+            excel_batches(source.require_path("a zip archive or Excel file"), layout), layout.skip_footer
+        )
+    if is_json(source):
+        return json_batches(source, layout)
     return csv_batches(source, layout)
 
 

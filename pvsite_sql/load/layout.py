@@ -78,6 +78,8 @@ class Layout:
         header: whether CSV files have a header. Without one, give columns by their numbers.
         skip_after_header: how many rows to ignore after the header, such as a line of units.
         skip_footer: how many rows to ignore at the end, such as a line of totals.
+        sheet: the sheet of Excel files; None: the first one that is visible.
+        records: the keys of the array of records in JSON documents, such as `data.values`; None: the only array.
 
     Raises:
         InvalidInput: an attribute has an invalid value.
@@ -107,6 +109,8 @@ class Layout:
     header: bool = True
     skip_after_header: int = 0
     skip_footer: int = 0
+    sheet: str | None = None
+    records: str | None = None
 
     def __post_init__(self) -> None:
         choices = {

@@ -17,6 +17,7 @@ from ..errors import InvalidInput, PvsiteSqlError
 from .archives import split_member
 from .batch import REJECT_COLUMNS, WIDE_KEY, Batch, Cells
 from .layout import Layout
+from .values import as_text
 
 __all__ = ["RejectedRow", "Rejects", "numbered_columns"]
 
@@ -118,7 +119,7 @@ class Rejects:
                 )
             cells = batch.cells.values()
             for number, reason, row, _ in rejected:
-                texts = [_text(column, row) for column in cells] if row >= 0 else []
+                texts = [_text(column, row, self._layout.decimal) for column in cells] if row >= 0 else []
                 self._writer.writerow([batch.file, number, reason, *texts])
         self.count += len(rejected) * readings
 
@@ -185,8 +186,8 @@ def _as_package_error() -> Iterator[None]:
         raise PvsiteSqlError(f"cannot write rejected rows: {error}") from error
 
 
-def _text(cells: Cells, row: int) -> str:
+def _text(cells: Cells, row: int, decimal: str) -> str:
     if not isinstance(cells, pd.Series):
         return cells[row]
     cell = cells.iloc[row]
-    return "" if pd.isna(cell) else str(cell)
+    return "" if pd.isna(cell) else as_text(cell, decimal)

@@ -14,7 +14,8 @@ from .archives import is_archive, is_zip, open_archive, split_member
 __all__ = ["STANDARD_INPUT", "TEXT_EXTENSIONS", "Source", "display_name", "sources"]
 
 STANDARD_INPUT = "-"
-TEXT_EXTENSIONS = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz")
+_TEXT_EXTENSIONS = (".csv", ".txt", ".tsv", ".json", ".jsonl", ".ndjson")
+TEXT_EXTENSIONS = (*_TEXT_EXTENSIONS, *(f"{extension}.gz" for extension in _TEXT_EXTENSIONS))
 _GZIP = b"\x1f\x8b"
 
 
@@ -44,7 +45,7 @@ class Source:
             InvalidInput: the source has no path.
         """
         if self.path is None:
-            raise InvalidInput(f"{self.name} must be CSV: {kind} cannot be read sequentially")
+            raise InvalidInput(f"{self.name} must be CSV or JSON: {kind} cannot be read sequentially")
         return self.path
 
 

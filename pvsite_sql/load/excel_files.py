@@ -1,0 +1,152 @@
+"""Reads sheets of Excel workbooks (.xlsx) in batches of typed cells."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..errors import InvalidInput, PvsiteSqlError
+from .batch import Batch, Cells
+from .layout import Layout, MissingColumn
+from .values import as_cells, as_text
+
+__all__ = ["excel_batches", "refuse_old_excel"]
+
+_BATCH_ROWS = 50_000
+_ROWS_AT_ONCE = 1000
+_MAX_ROWS_BEFORE_HEADER = 100
+_MIDNIGHT = time()
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+_UNREADABLE = (BadZipFile, ParseError, KeyError, ValueError, TypeError, AttributeError, IndexError)  # of openpyxl
+
+
+def refuse_old_excel(head: bytes, name: str) -> None:
+    """Raise `InvalidInput` for the first bytes of an .xls file, or of a workbook that has a password."""
+    if head.startswith(_OLD_EXCEL):
+        raise InvalidInput(f"{name} is an .xls file, or has a password: save it in Excel as .xlsx, without a password")
+
+
+def excel_batches(path: str, layout: Layout) -> Iterator[Batch]:
+    """Yield the rows of a sheet.
+
+    Raises:
+        InvalidInput: there is no such sheet, or a column is missing.
+        PvsiteSqlError: the file cannot be read, or openpyxl is not installed.
+    """
+    try:
+        import openpyxl  # noqa: PLC0415  an extra; quicker libraries read #DIV/0! as an empty cell
+    except ModuleNotFoundError:
+        raise PvsiteSqlError(f'{path}: Excel files require openpyxl: pip install "pvsite_sql[excel]"') from None
+    size = Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        with _errors_of_openpyxl(path):
+            workbook = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        try:
+            sheet, others = _sheet(workbook, layout, path)
+            total = max(1, sheet.max_row or 1)
+            sheet.reset_dimensions()  # some programs write wrong ones
+            rows = _rows(sheet, path)
+            names, positions = _header(rows, layout, path, others)
+            columns = {key: names[position] for key, position in positions.items()}
+            times = [key for key in columns if key.startswith("start_utc")]
+            while batch := list(islice(rows, _BATCH_ROWS)):
+                cells = {
+                    key: _cells(
+                        [row[at] if at < len(row) else None for _, row in batch],
+                        layout,
+                        is_date=key in times and len(times) > 1,
+                    )
+                    for key, at in positions.items()
+                }
+                numbers = np.array([number for number, _ in batch])
+                read = size * min(total, batch[-1][0]) // total
+                yield Batch(columns, cells, numbers, "row", read, positions=positions)
+        finally:
+            workbook.close()
+
+
+def _sheet(workbook: Any, layout: Layout, file: str) -> tuple[Any, str]:
+    """Return the sheet to read, and a hint that names the other ones."""
+    sheets = {sheet.title: sheet for sheet in workbook.worksheets}
+    visible = [title for title, sheet in sheets.items() if sheet.sheet_state == "visible"] or list(sheets)
+    if not visible:
+        raise InvalidInput(f"{file} has no sheets with cells")
+    listed = ", ".join(map(repr, sheets))
+    if layout.sheet is None:
+        return sheets[visible[0]], f" (sheet {visible[0]!r} of {listed}; choose one with --sheet)" * (len(sheets) > 1)
+    if layout.sheet not in sheets:
+        raise InvalidInput(f"{file} has no sheet {layout.sheet!r}; its sheets are {listed}")
+    return sheets[layout.sheet], ""
+
+
+def _rows(sheet: Any, file: str) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the rows that are not blank, each with its number, from 1."""
+    rows, number = sheet.iter_rows(), 0
+    while True:
+        with _errors_of_openpyxl(file):
+            part = list(islice(rows, _ROWS_AT_ONCE))
+        if not part:
+            return
+        for cells in part:
+            number += 1
+            values = [_value(cell) for cell in cells]
+            if any(value is not None and value != "" for value in values):
+                yield number, values
+
+
+def _value(cell: Any) -> Any:
+    """Return the value of a cell: a date where it is a date, and its format shows no hours."""
+    value = cell.value
+    if type(value) is datetime and value.time() == _MIDNIGHT and "h" not in cell.number_format.lower():
+        return value.date()
+    return value
+
+
+def _header(
+    rows: Iterator[tuple[int, list[Any]]], layout: Layout, file: str, hint: str
+) -> tuple[list[str], dict[str, int]]:
+    """Read up to the first row of readings, and return the names of all columns and the positions of those to read."""
+    rows = (row for row in rows if row[0] > layout.skip_lines)
+    missing: MissingColumn | None = None
+    for count, (_, values) in enumerate(rows, 1):
+        names = [as_text(value).strip() for value in values]
+        try:
+            positions = layout.select_columns(names, file)
+        except MissingColumn as error:
+            missing = missing or error
+            if layout.skip_lines or count == _MAX_ROWS_BEFORE_HEADER:
+                break
+        else:
+            for _ in islice(rows, layout.skip_after_header):
+                pass
+            return names, positions
+    if missing is None:
+        raise InvalidInput(f"{file} is empty: a header row is required{hint}")
+    raise InvalidInput(f"{missing.reason}{hint}")
+
+
+def _cells(values: Sequence[Any], layout: Layout, *, is_date: bool) -> Cells:
+    """Return the cells of a column; `is_date` if another column has the time of day."""
+    if is_date and all(value is None or (type(value) is datetime and value.time() == _MIDNIGHT) for value in values):
+        values = [None if value is None else value.date() for value in values]
+    return as_cells(values, layout.decimal)
+
+
+@contextmanager
+def _errors_of_openpyxl(file: str) -> Iterator[None]:
+    """Raise its errors as the package's, and leave its warnings of unsupported features out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except _UNREADABLE as error:
+            raise PvsiteSqlError(f"{file} cannot be read: {error}") from error
