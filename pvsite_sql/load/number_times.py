@@ -54,6 +54,7 @@ def parse_number_times(cells: Sequence[str] | Array, time_format: str) -> tuple[
         if not isinstance(cells, np.ndarray):
             for position in np.flatnonzero(valid & (np.abs(seconds - np.rint(seconds)) > 1 / 1000)).tolist():
                 if len(cells[position].partition(".")[2]) < _EXCEL_DECIMALS:
+                    valid[position] = False
                     reasons[position] = reason_of("too few decimals for a time", cells[position])
         values, factor = np.rint(seconds), 1_000_000
     else:

@@ -11,13 +11,12 @@ import pandas as pd
 from ..errors import InvalidInput
 from .number_times import NUMBER_FORMATS
 
-__all__ = ["check_time_format", "date_formats", "fitting_formats", "has_time_of_day", "hint", "midnight_format"]
+__all__ = ["check_time_format", "date_formats", "fitting_formats", "has_time_of_day", "hint", "midnight_formats"]
 
 _DIRECTIVE = re.compile(r"%(.)", re.DOTALL)
 _OF_TIME = frozenset("HIMSpfzZX")
 _OF_DATE = frozenset("dmyYbBaAjUWuVGx")
 _BETWEEN = " \t,;T@"  # what separates a date from the time
-_HOUR_24 = {"H": "24", "M": "00", "S": "00"}
 
 _EPOCH_DIGITS = {10: "epoch", 13: "epoch-ms", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _EXCEL = re.compile(r"[2-7]\d{4}(?:\.\d+)?", re.ASCII)
@@ -71,12 +70,15 @@ def date_formats(time_format: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def midnight_format(time_format: str) -> str | None:
-    """Return the format of the hour 24 in a strptime format; None if the format has no hours from 0 to 23."""
+def midnight_formats(time_format: str) -> list[str]:
+    """Return formats for the hour 24 in a strptime format; none if it has no hours from 0 to 23."""
     directives = [match[1] for match in _DIRECTIVE.finditer(time_format)]
     if "H" not in directives:
-        return None
-    return _DIRECTIVE.sub(lambda match: _HOUR_24.get(match[1], match[0]), time_format)
+        return []
+    time_format = _DIRECTIVE.sub(lambda match: "24" if match[1] == "H" else match[0], time_format)
+    zeros = _DIRECTIVE.sub(lambda match: "0" if match[1] in {"M", "S"} else match[0], time_format)
+    double_zeros = _DIRECTIVE.sub(lambda match: "00" if match[1] in {"M", "S"} else match[0], time_format)
+    return list(dict.fromkeys([double_zeros, zeros]))
 
 
 def hint(text: str) -> str:

@@ -15,7 +15,7 @@ from .batch import Cells
 from .layout import Layout
 from .number_times import NUMBER_FORMATS, parse_number_times
 from .reasons import Reasons, by_row, factorize, reason_of
-from .time_formats import date_formats, has_time_of_day, hint, midnight_format
+from .time_formats import date_formats, has_time_of_day, hint, midnight_formats
 from .zones import localizable, parse_zone, start_of_day
 
 __all__ = ["TimeParser", "Times"]
@@ -179,8 +179,11 @@ class TimeParser:
             naive = np.full(len(texts), "%z" not in time_format.lower())
             dates = np.full(len(texts), not has_time_of_day(time_format))
         else:
-            dates = np.array([len(text) <= _DATE_LENGTH and _DATE.fullmatch(text) is not None for text in texts], bool)
-            failed |= ~dates & np.array([len(text) < _DATE_LENGTH for text in texts], bool)
+            lengths = np.fromiter(map(len, texts), int, len(texts))
+            dates = lengths <= _DATE_LENGTH
+            for code in np.flatnonzero(dates).tolist():
+                dates[code] = _DATE.fullmatch(texts[code]) is not None
+            failed |= ~dates & (lengths < _DATE_LENGTH)
             if self._zone == "UTC":
                 naive = np.zeros(len(texts), bool)
             else:
@@ -211,9 +214,11 @@ class TimeParser:
             changed = np.array([text != again for text, again in zip(texts, replaced, strict=True)])
             return _where(changed, _to_utc(replaced, "ISO8601") + _DAY), dates
         times = pd.DatetimeIndex([pd.NaT] * len(texts), dtype="datetime64[us, UTC]")
-        if midnight := midnight_format(time_format):
+        for midnight in midnight_formats(time_format):
             found = _to_utc(texts, midnight)
-            times = _where(np.asarray(found.microsecond == 0), found + _DAY)
+            times = pd.DatetimeIndex(
+                times.where(times.notna(), _where(np.asarray(found.microsecond == 0), found + _DAY))
+            )
         for date_format in date_formats(time_format):
             found = _to_utc(texts, date_format)
             new = np.asarray(times.isna()) & np.asarray(found.notna())
