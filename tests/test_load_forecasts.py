@@ -133,6 +133,35 @@ def test_times_that_are_the_ends_of_values(dsn, tmp_path):
     assert (row.start_utc, row.power_kw) == (DAY + timedelta(minutes=30), [1.0, 1.5])
 
 
+@pytest.mark.parametrize(
+    ("empty", "counts", "expected"),
+    [
+        ("skip", "1 forecast inserted, 0 updated, 0 skipped, 0 rejected, 2 empty rows\n", [1.0, None, 3.0]),
+        ("zero", "2 forecasts inserted, 0 updated, 0 skipped, 0 rejected\n", [1.0, 0.0, 3.0]),
+    ],
+)
+def test_rows_without_a_power(dsn, tmp_path, small_batches, empty, counts, expected):
+    text = HEADER + value(0, 1, 1, 1.0) + value(0, 1, 1.5, "") + value(1, 2, 2, " ") + value(0, 1, 2, 3.0)
+    file = written(tmp_path / "a.csv", text)
+    code, out, err = loaded(dsn, file)
+    assert (code, out) == (1, "")
+    assert "line 3: forecast_power_kw: no value" in err
+    assert loaded(dsn, file, "--empty", empty, "--rejects", tmp_path / "rejects.csv") == (0, counts, "")
+    assert powers(dsn)[0, 1] == expected
+
+
+def test_units_that_forecasts_do_not_have(dsn):
+    for options, said in (
+        (["--unit", "kWh"], "--unit: forecasts must be in W, kW or MW, got kWh"),
+        (["--counter"], "--counter: not with --forecasts"),
+        (["--wide"], "--wide: not with --forecasts"),
+        (["--period-column", "1"], "--period-column: not with --forecasts"),
+    ):
+        code, out, err = loaded(dsn, FILES / "runs.csv", *options)
+        assert (code, out) == (2, "")
+        assert said in err
+
+
 def test_dates_are_no_timestamps_unless_said(dsn, tmp_path):
     file = written(tmp_path / "a.csv", HEADER + value(0, 0, 0, 1.0).replace("2024-06-01T00:00Z", "2024-06-01", 1))
     code, out, err = loaded(dsn, file)

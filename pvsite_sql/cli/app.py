@@ -17,6 +17,7 @@ from .adopt import adopt
 from .check import check
 from .common import error_message, exit_with
 from .demo import demo
+from .grouped_help import GroupedCommand
 from .load import load
 from .migrate import migrate
 from .prune import prune
@@ -54,7 +55,7 @@ def _options(
 app.command(short_help="Apply pending migrations and create partitions for the coming months.")(migrate)
 app.command(short_help="Compare a database with the schema this version expects.")(check)
 app.command(short_help="Copy a pvsite-datamodel database into this one.")(adopt)
-app.command(short_help="Load readings from CSV and Parquet files.")(load)
+app.command(cls=GroupedCommand, short_help="Load readings or forecasts from files.")(load)
 
 query_files = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show and explain the query files.")
 app.add_typer(query_files, name="queries")

@@ -175,7 +175,8 @@ def forecast_counts(result: ForecastLoadResult) -> str:
     """Return the counts of a load in a line."""
     forecasts = f"{result.inserted} forecast{'s' * (result.inserted != 1)} inserted"
     rows = f" ({result.rejected_rows} row{'s' * (result.rejected_rows != 1)})" if result.rejected else ""
-    return f"{forecasts}, {result.updated} updated, {result.skipped} skipped, {result.rejected} rejected{rows}"
+    empty = f", {result.empty_rows} empty row{'s' * (result.empty_rows != 1)}" if result.empty_rows else ""
+    return f"{forecasts}, {result.updated} updated, {result.skipped} skipped, {result.rejected} rejected{rows}{empty}"
 
 
 def _time(text: str | None, option: str, timezone: str) -> datetime | None:

@@ -55,22 +55,33 @@ def _batches(text: io.TextIOWrapper, header: Header, source: Source, layout: Lay
     text_left = chain(header.ahead, text) if header.ahead else text
     batch_lines = max(1, _BATCH_LINES // len(header.fields)) if layout.wide else _BATCH_LINES
     while lines := list(islice(text_left, batch_lines)):
-        numbers: Array = np.arange(lines_before + 1, lines_before + 1 + len(lines))
-        unreadable: list[tuple[int, str]] = []
-        if (plain := _plain_fields(lines, layout.separator, header)) is not None:
-            fields, width = plain
-            cells = {key: fields[field::width] for key, field in header.fields.items()}
-            lines_before += len(lines)
-        else:
-            batch_reader = csv.reader(chain(lines, text_left), delimiter=layout.separator, strict=True)
-            with collector_paused():
-                rows = _read_rows(batch_reader, len(lines), lines_before, source.name)
-                numbers = _line_numbers(rows, lines_before)
-                unreadable, valid = _split_rows(rows, numbers, header, layout.separator)
-                cells = {key: [rows[n][field] for n in valid] for key, field in header.fields.items()}
-            numbers = numbers[valid]
-            lines_before += batch_reader.line_num
-        yield Batch(header.columns, cells, numbers, "line", source.position(), unreadable, positions=header.positions)
+        batch, count = _batch(lines, text_left, lines_before, header, source, layout)
+        lines_before += count
+        del lines
+        yield batch
+        del batch  # so that it is not in memory while the next one is read
+
+
+def _batch(
+    lines: list[str], text_left: Iterator[str], lines_before: int, header: Header, source: Source, layout: Layout
+) -> tuple[Batch, int]:
+    """Return the rows of lines, and how many lines these are; the last row may continue in further lines."""
+    count = len(lines)
+    numbers: Array = np.arange(lines_before + 1, lines_before + 1 + count)
+    unreadable: list[tuple[int, str]] = []
+    if (plain := _plain_fields(lines, layout.separator, header)) is not None:
+        fields, width = plain
+        cells = {key: fields[field::width] for key, field in header.fields.items()}
+    else:
+        reader = csv.reader(chain(lines, text_left), delimiter=layout.separator, strict=True)
+        with collector_paused():
+            rows = _read_rows(reader, count, lines_before, source.name)
+            numbers = _line_numbers(rows, lines_before)
+            unreadable, valid = _split_rows(rows, numbers, header, layout.separator)
+            cells = {key: [rows[n][field] for n in valid] for key, field in header.fields.items()}
+        numbers, count = numbers[valid], reader.line_num
+    batch = Batch(header.columns, cells, numbers, "line", source.position(), unreadable, positions=header.positions)
+    return batch, count
 
 
 def _plain_fields(lines: list[str], separator: str, header: Header) -> tuple[list[str], int] | None:

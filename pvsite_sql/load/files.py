@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
@@ -55,8 +56,7 @@ def _lines(file: str, layout: Layout) -> Iterator[Batch]:
         with closing(sources(file)) as opened:
             for source in opened:
                 name = source.name
-                for batch in _batches(source, layout):
-                    yield replace(batch, file=name)
+                yield from map(partial(replace, file=name), _batches(source, layout))  # keeps no batch
     except (OSError, EOFError, zlib.error, BadZipFile) as error:
         raise PvsiteSqlError(f"{name} cannot be read: {error}") from error
 

@@ -53,11 +53,13 @@ class ForecastCellParser:
     def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]]]:
         """Return a frame for `forecasts.insert`, and a column and a reason for each invalid row, by position.
 
+        The frame does not have the rows that the layout skips because their power is empty. Its index has positions.
+
         Raises:
             InvalidInput: a whole column is invalid.
         """
         of_frame = {key: column for key, column in cells.items() if _is_of_readings(key)}
-        readings, of_readings, _ = self._readings.frame(of_frame, rows)
+        readings, of_readings, skipped = self._readings.frame(of_frame, rows)
         frame: dict[str, Any] = {str(name): readings[name] for name in readings if name != "power_kw"}
         frame["forecast_power_kw"] = readings["power_kw"]
         if "site_uuid" in cells:
@@ -81,7 +83,9 @@ class ForecastCellParser:
         for key, column_reasons in reasons.items():
             for row, reason in column_reasons.items():
                 first.setdefault(row, (key, reason))
-        return pd.DataFrame(frame), first
+        for row in skipped.tolist():
+            first.pop(row, None)
+        return pd.DataFrame(frame).drop(index=skipped.tolist()), first
 
     def finish(self) -> None:
         """Check the file as a whole, after its last batch.

@@ -69,9 +69,8 @@ class ForecastLayout(Layout):
             )
         if is_energy(self.unit):
             raise InvalidInput(f"forecasts must be in W, kW or MW, got {self.unit}", column="unit")
-        for name, usual in (("counter", False), ("empty", "refuse")):
-            if getattr(self, name) != usual:
-                raise InvalidInput("is for readings", column=name)
+        if self.counter:
+            raise InvalidInput("is for readings", column="counter")
         for column, value in (("timestamp_column", "timestamp_utc"), ("created_column", "created_utc")):
             if getattr(self, column) is not None and getattr(self, value) is not None:
                 raise InvalidInput(f"must not be given together with {value}", column=column)

@@ -36,10 +36,17 @@ _KEY_COLUMNS = ("site_uuid", "timestamp_utc", "model_name", "model_version", "fo
 
 
 class ForecastLoadResult(InsertResult):
-    """How many forecasts of the files were inserted, updated, skipped and rejected, and how many rows were rejected."""
+    """How many forecasts of the files were inserted, updated, skipped and rejected.
+
+    Attributes:
+        rejected: forecasts with a row that cannot be stored.
+        rejected_rows: the rows of these forecasts.
+        empty_rows: rows without a value, with `ForecastLayout.empty="skip"`.
+    """
 
     rejected: int = 0
     rejected_rows: int = 0
+    empty_rows: int = 0
 
 
 def load_forecasts(
@@ -73,7 +80,8 @@ def load_forecasts(
         stored: with `each`, called with a file and its counts after it was stored.
 
     Returns:
-        how many forecasts were inserted, updated, skipped and rejected, and how many rows were rejected.
+        how many forecasts were inserted, updated, skipped and rejected, how many rows were rejected, and how many were
+        left out because they are empty.
 
     Raises:
         InvalidInput: a row (without `rejects`), a file or an option is invalid; the message names file and line. Also
@@ -98,7 +106,7 @@ def load_forecasts(
     with Rejects(rejects, layout, names) as rejected_rows:
         reader = _Reader(layout, interval, site_finder(repo, layout), rejected_rows, keeps_cells=rejects is not None)
         for number, group in enumerate([[name] for name in names] if each else [names]):
-            rows_before, forecasts_before = rejected_rows.count, reader.rejected
+            rows_before, forecasts_before, empty_before = rejected_rows.count, reader.rejected, reader.empty_rows
             with noting_stored_files(names, number), prefetch(reader.frames(group)) as frames:
                 inserted = repo.forecasts.insert(counter.count(frames), on_conflict=on_conflict, **layout.constants())
             rejected_rows.keep()
@@ -106,6 +114,7 @@ def load_forecasts(
                 **inserted.model_dump(),
                 rejected=reader.rejected - forecasts_before,
                 rejected_rows=rejected_rows.count - rows_before,
+                empty_rows=reader.empty_rows - empty_before,
             )
             total = ForecastLoadResult(**{name: value + getattr(result, name) for name, value in total})
             if each and stored is not None:
@@ -118,6 +127,7 @@ class _Reader:
 
     Attributes:
         rejected: how many forecasts were rejected.
+        empty_rows: how many rows were left out because they have no value.
     """
 
     def __init__(
@@ -129,7 +139,7 @@ class _Reader:
         *,
         keeps_cells: bool,
     ) -> None:
-        self.rejected = 0
+        self.rejected = self.empty_rows = 0
         self._layout = layout
         self._interval = interval
         self._find_sites = find_sites
@@ -197,9 +207,10 @@ class _Reader:
         ]
         if unknown or batch.unreadable:
             raise self._error(source, *min([*unknown, *batch.unreadable]))
+        self.empty_rows += len(batch.numbers) - len(frame)
         places: dict[str, Any] = {
             "source": source,
-            "number": batch.numbers,
+            "number": batch.numbers[frame.index],
             "reason": pd.Series(dict(reasons), frame.index, object) if reasons else None,
         }
         if self._keeps_cells:
