@@ -203,7 +203,6 @@ def test_a_line_of_units_that_contradicts_the_unit(repo, site, dsn, tmp_path, ki
     [
         ({"unit": "kWh"}, "unit: forecasts must be in W, kW or MW, got kWh"),
         ({"unit": "kWh", "counter": True}, "unit: forecasts must be in W, kW or MW, got kWh"),
-        ({"empty": "zero"}, "empty: is for readings"),
     ],
 )
 def test_forecasts_are_powers(options, said):
