@@ -162,12 +162,47 @@ def test_a_column_name_that_contradicts_the_unit(name, unit):
     check_column_name(batch, Layout(power_column=3, unit=unit))
 
 
+def test_a_column_whose_name_others_have_is_checked_though_only_its_number_can_choose_it(repo, site, dsn, tmp_path):
+    file = written(tmp_path / "a.csv", "time;kWh;kW;kWh;kW\n2024-06-01T12:00Z;7;1.5;8;2.5\n")
+    options = ("--site", site.site_uuid, "--separator", ";", "--time-column", "time", "--power-column")
+    said = (
+        f"{file}: the name of column 'kWh (column 4)' says kWh, but --unit is kW: use --unit kWh (and --counter if the "
+        "meter counts up), or correct the file if that is wrong\n"
+    )
+    assert loaded(dsn, file, *options, "4") == (1, "", said)
+    assert loaded(dsn, file, *options, "5") == (0, counts(inserted=1), "")
+    assert [power for _, power, _ in stored(repo)] == [2.5]
+
+
+UNITS_BELOW = "\ufeffZeit;Leistung\n;[kWh]\n2024-06-01T12:00Z;1,5\n"
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_line_of_units_that_contradicts_the_unit(repo, site, dsn, tmp_path, kind):
+    file = tmp_path / f"a.{kind}"
+    rows = [line.split(";") for line in UNITS_BELOW.removeprefix("\ufeff").splitlines()]
+    if kind == "csv":
+        written(file, UNITS_BELOW)
+    else:
+        pd.DataFrame(rows).to_excel(file, header=False, index=False)
+    options = ("--site", site.site_uuid, "--separator", ";", "--decimal", ",", "--time-column", "Zeit")
+    options += ("--skip-after-header", "1", "--power-column")
+    said = (
+        f"{file}: '[kWh]' below 'Leistung' says kWh, but --unit is kW: use --unit kWh (and --counter if the meter "
+        "counts up), or give the column by its number if that is wrong\n"
+    )
+    assert loaded(dsn, file, *options, "Leistung") == (1, "", said)
+    assert loaded(dsn, file, *options, "2") == (0, counts(inserted=1), "")
+    right = ("Leistung", "--unit", "kWh", "--interval", "30", "--on-conflict", "update")
+    assert loaded(dsn, file, *options, *right) == (0, counts(updated=1), "")
+    assert [power for _, power, _ in stored(repo)] == [3.0]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         ({"unit": "kWh"}, "unit: forecasts must be in W, kW or MW, got kWh"),
         ({"unit": "kWh", "counter": True}, "unit: forecasts must be in W, kW or MW, got kWh"),
-        ({"empty": "zero"}, "empty: is for readings"),
     ],
 )
 def test_forecasts_are_powers(options, said):
@@ -187,7 +222,7 @@ def test_a_contradicting_name_ends_the_load_unless_the_column_has_a_number(repo,
     file, base = FILES / "energy_half_hours.csv", ("--site", site.site_uuid, "--time-column", "Start")
     said = (
         f"{file}: the name of column 'Energy (kWh)' says kWh, but --unit is kW: use --unit kWh (and --counter if the "
-        "meter counts up), or give the column by its number if the name is wrong\n"
+        "meter counts up), or give the column by its number if that is wrong\n"
     )
     assert loaded(dsn, file, *base, "--power-column", "Energy (kWh)", "--interval", "30") == (1, "", said)
     assert loaded(dsn, file, *base, "--power-column", "2", "--interval", "30") == (0, counts(inserted=3), "")
@@ -384,6 +419,31 @@ def test_states_that_contradict_others_are_rejected(repo, site, dsn, tmp_path, m
     assert [power for _, power, _ in stored(repo)] == [2.0, 1.0]
 
 
+def test_counters_in_columns_of_sites(repo, dsn, tmp_path):
+    sites = [repo.sites.create(capacity_kw=1.0, client_site_name=name) for name in ("roof", "barn")]
+    text = "time,roof,barn\n2024-06-01T12:00Z,1,7\n2024-06-01T12:15Z,2,-\n2024-06-01T12:30Z,2.5,7.5\n"
+    options = ("--wide", "--site-key", "client_site_name", "--time-column", "time", "--unit", "kWh", "--counter")
+    options += ("--interval", "15", "--empty", "skip")
+    result = "2 inserted, 0 updated, 0 skipped, 0 rejected, 1 empty, 2 first states, 1 gap\n"
+    file = written(tmp_path / "a.csv", text)
+    code, out, err = loaded(dsn, file, *options)
+    assert (code, out) == (0, result)
+    assert err.startswith(
+        f"1 gap of more than 15 minutes between states, without a reading; the first one: {file}, line 4"
+    )
+    assert [(start.minute, power) for start, power, _ in stored(repo)] == [(0, 4.0), (15, 2.0)]
+    assert {row.site_uuid for row in repo.generation.read()} == {sites[0].site_uuid}
+
+
+def test_a_counter_that_is_read_each_midnight_where_clocks_change(repo, site, dsn, tmp_path):
+    text = "day,kWh\n26.10.2024,0\n27.10.2024,24\n28.10.2024,49\n29.10.2024,73\n"  # the 27th has 25 hours
+    options = ("--time-column", "day", "--time-format", "%d.%m.%Y", "--timezone", "Europe/London")
+    options += ("--power-column", "kWh", "--unit", "kWh", "--counter", "--interval", "1440")
+    result = "3 inserted, 0 updated, 0 skipped, 0 rejected, 1 first state\n"
+    assert loaded(dsn, written(tmp_path / "a.csv", text), "--site", site.site_uuid, *options) == (0, result, "")
+    assert [(power, minutes / 60) for _, power, minutes in stored(repo)] == [(1.0, 24.0), (1.0, 25.0), (1.0, 24.0)]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -396,6 +456,14 @@ def test_states_that_contradict_others_are_rejected(repo, site, dsn, tmp_path, m
         (
             ("--counter", "--unit", "kWh", "--interval", "15", "--end-column", "e"),
             "--end-column: a state of a counter has one time, in the time column\n",
+        ),
+        (
+            ("--counter", "--unit", "kWh", "--interval", "15", "--label", "end"),
+            "--label: a state of a counter is neither at the start nor at the end\n",
+        ),
+        (
+            ("--counter", "--unit", "kWh", "--interval", "30", "--time-column", "d", "--period-column", "p"),
+            "--period-column: a state of a counter has one time, in the time column\n",
         ),
         (("--empty", "x"), "'x' is not one of 'refuse', 'zero', 'skip'"),
     ],
@@ -471,7 +539,7 @@ def differences(states):
     order=st.randoms(use_true_random=False),
     batch=st.integers(1, 30),
 )
-@examples(300)
+@examples(100)
 def test_readings_of_counters_do_not_depend_on_the_order_of_files_or_rows(states, cuts, order, batch):
     edges = [0, *sorted(cuts), 61]
     files = []
@@ -485,7 +553,7 @@ def test_readings_of_counters_do_not_depend_on_the_order_of_files_or_rows(states
 
 
 @given(states=st.lists(STATE, max_size=25), batch=st.integers(1, 30))
-@examples(300)
+@examples(100)
 def test_energy_is_never_counted_twice_in_a_file_and_each_row_counts_once(states, batch):
     found, counted, rejected = read([states], batch)
     assert len(found) + sum(vars(counted).values()) + rejected == len(states)

@@ -15,6 +15,7 @@ from .batch import REJECT_COLUMNS, WIDE_KEY
 from .layout import Layout, MissingColumn, column_name
 from .rejects import numbered_columns
 from .sniff import SEPARATORS, find_encoding, option_value
+from .units import check_units_below
 
 __all__ = ["Header", "read_header"]
 
@@ -143,8 +144,8 @@ def _found(lines: _Lines, layout: Layout) -> Header:
                 if layout.skip_lines or lines.used >= _MAX_LINES:
                     break
             else:
-                for _ in islice(rows, layout.skip_after_header):
-                    pass
+                for below in islice(rows, layout.skip_after_header):
+                    check_units_below(header, below, positions, layout, lines.file)
                 return _header(lines, layout, header, positions)
     except csv.Error as error:
         raise InvalidInput(

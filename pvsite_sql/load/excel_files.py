@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import InvalidInput, PvsiteSqlError
 from .batch import Batch, Cells
 from .layout import Layout, MissingColumn
+from .units import check_units_below
 from .values import as_cells, as_text
 
 __all__ = ["excel_batches", "refuse_old_excel"]
@@ -126,8 +127,8 @@ def _header(
             if layout.skip_lines or count == _MAX_ROWS_BEFORE_HEADER:
                 break
         else:
-            for _ in islice(rows, layout.skip_after_header):
-                pass
+            for _, below in islice(rows, layout.skip_after_header):
+                check_units_below(names, [as_text(value) for value in below], positions, layout, file)
             return names, positions
     if missing is None:
         raise InvalidInput(f"{file} is empty: a header row is required{hint}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from ..errors import InvalidInput
 from .batch import Batch
 from .layout import Layout, Unit
 
-__all__ = ["as_unit", "check_column_name", "is_energy"]
+__all__ = ["as_unit", "check_column_name", "check_units_below", "is_energy"]
 
 _WORDS = {unit.lower(): unit for unit in get_args(Unit)}
 for _prefix, _letter in (("", ""), ("kilo", "k"), ("mega", "M")):
@@ -22,6 +23,7 @@ _BRACKETS = re.compile(r"[(\[]\s*(?:in\s+)?([^()\[\]]*?)\s*[)\]]", re.IGNORECASE
 _ENERGY = re.compile(r"(?<![^\W_])(?<!\d\s)([km]?Wh|(?:kilo|mega)?watt[ -]hours?)(?![^\W_])(?!\s*/\s*h)", re.IGNORECASE)
 _POWER_AT_THE_END = re.compile(r"(?<![^\W_])(?<!\d\s)([km]W|(?:kilo|mega)?watts?)$", re.IGNORECASE)
 _W_AT_THE_END = re.compile(r"(?:^|power[\s_]*)W$", re.IGNORECASE)  # elsewhere it may stand for west
+_SAME_NAMES = re.compile(r" \(column \d+\)$")  # behind names that several columns have
 _DEFAULT_NAMES = ("power_kw", "generation_power_kw", "forecast_power_kw")
 
 
@@ -38,26 +40,52 @@ def as_unit(text: str) -> Unit | None:
 def check_column_name(batch: Batch, layout: Layout) -> None:
     """Check that the name of the power column does not contradict the layout's unit.
 
-    A column that the layout gives by its number is not checked.
+    A column that the layout gives by its number is not checked, unless other columns have the same name.
 
     Raises:
         InvalidInput: the name says another unit.
     """
-    name = batch.columns["power_kw"]
-    if layout.power_column not in (None, name):
-        return
-    named = _unit_of_name(name)
-    if named is None or named == layout.unit:
+    shown = batch.columns["power_kw"]
+    name = _SAME_NAMES.sub("", shown)
+    if name == shown and layout.power_column not in (None, name):
         return
     if name in _DEFAULT_NAMES and not is_energy(layout.unit):
         return  # the layout says how to read the default column
-    use = f"use --unit {named}"
-    if is_energy(named) and not is_energy(layout.unit):
+    _check(_unit_of_name(name), layout, f"{batch.file}: the name of column {shown!r}", unique=name == shown)
+
+
+def check_units_below(
+    header: Sequence[str], cells: Sequence[str], positions: Mapping[str, int], layout: Layout, file: str
+) -> None:
+    """Check that a line of units below the header does not contradict the layout's unit.
+
+    Args:
+        header: the names of the columns.
+        cells: the cells below them.
+        positions: the positions of the columns to read, by their keys.
+        layout: the layout of the file.
+        file: the name of the file for messages.
+
+    Raises:
+        InvalidInput: the cell below the power column says another unit.
+    """
+    position = positions.get("power_kw", len(cells))
+    if position < len(cells):
+        name = header[position]
+        unique = header.count(name) == 1
+        if layout.power_column in (None, name) or not unique:
+            unit = as_unit(cells[position].strip("[]() "))
+            _check(unit, layout, f"{file}: {cells[position]!r} below {name!r}", unique=unique)
+
+
+def _check(said: Unit | None, layout: Layout, place: str, *, unique: bool) -> None:
+    if said is None or said == layout.unit:
+        return
+    use = f"use --unit {said}"
+    if is_energy(said) and not is_energy(layout.unit):
         use += " (and --counter if the meter counts up)"
-    raise InvalidInput(
-        f"{batch.file}: the name of column {name!r} says {named}, but --unit is {layout.unit}: {use}, or give the "
-        "column by its number if the name is wrong"
-    )
+    otherwise = "give the column by its number" if unique else "correct the file"
+    raise InvalidInput(f"{place} says {said}, but --unit is {layout.unit}: {use}, or {otherwise} if that is wrong")
 
 
 def _unit_of_name(name: str) -> Unit | None:
