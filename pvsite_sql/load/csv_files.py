@@ -29,14 +29,15 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 def csv_batches(source: Source, layout: Layout) -> Iterator[Batch]:
     """Yield the rows of a CSV file."""
-    encoding = encoding_by_mark(source.stream.peek(4)[:4]) or layout.encoding
+    marked = encoding_by_mark(source.stream.peek(4)[:4])
+    encoding = marked or layout.encoding
     try:
         with _text(source.stream, encoding) as text:
             header = read_header(text, layout, source.name)
             yield from without_footer(_batches(text, header, source, layout), header.skip_footer)
     except UnicodeDecodeError as error:
         found = find_encoding(error.object)
-        advice = f"; use --encoding {found}" if codecs.lookup(found) != codecs.lookup(encoding) else ""
+        advice = f"; use --encoding {found}" if not marked and codecs.lookup(found) != codecs.lookup(encoding) else ""
         raise InvalidInput(f"{source.name} is not encoded in {encoding}: {error}{advice}") from None
     except UnicodeError as error:  # UTF-16 without a byte order mark
         raise InvalidInput(f"{source.name} is not encoded in {encoding}: {error}") from None

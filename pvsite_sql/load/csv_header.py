@@ -98,7 +98,7 @@ class _Lines:
         """Use the first lines of the file."""
         while self.used < count:
             if not self.peek():
-                raise InvalidInput(f"{self.file} has only {self.used} lines: --skip-lines {count} skips them all")
+                raise InvalidInput(f"{self.file} ends at line {self.used}: --skip-lines {count} skips all of it")
             self.used += 1
 
     def rows(self, separator: str) -> Iterator[list[str]]:
@@ -171,7 +171,7 @@ def _without_header(lines: _Lines, layout: Layout) -> Header:
     except MissingColumn:
         fields = f"{len(row)} field{'s' * (len(row) > 1)}"
         advice = _advice(lines.read[before:], row, layout, lines.file)
-        raise InvalidInput(f"{lines.file}, line {lines.used}: {fields} are too few for the columns; {advice}") from None
+        raise InvalidInput(f"{lines.file}, line {lines.used}: has only {fields}; {advice}") from None
     lines.used = before
     return replace(_header(lines, layout, names, positions), width_of="the first row")
 
