@@ -161,6 +161,24 @@ REFUSED = {  # text, options and sentence behind the name of the file
     "another separator": ("Time;Power\n", [], "; use --separator ';'"),
     "tabs": ("about\n\nTime\tPower\n2024-06-01\t1\n", [], "; use --separator tab"),
     "another separator, and columns twice": ("Time|Power|Power\n", [], "; use --separator '|'"),
+    "another separator, and quotes": (
+        'about us\n"Time";"Power"\n',
+        [],
+        " has an invalid header: ',' expected after '\"'; use --separator ';'",
+    ),
+    "numbers where there is no header": (
+        "2024-06-01 00:00,1.5\n",
+        ["--time-column", "1", "--power-column", "2"],
+        (
+            ", line 1: a reading instead of a header: '2024-06-01 00:00', '1.5'; use --no-header, or --skip-lines if "
+            "the header comes later"
+        ),
+    ),
+    "numbers that other lines have, too": (
+        "about,us\nTime,Power\n2024-06-01 00:00,1.5\n",
+        ["--time-column", "1", "--power-column", "2"],
+        ", line 2: about: not a time: 'Time' (a line of units? use --skip-after-header 1; a header? use --skip-lines)",
+    ),
     "no header": (
         "2024-06-01 10:00,1.5\n",
         [],

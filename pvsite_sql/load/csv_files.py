@@ -1,4 +1,10 @@
-"""Reads CSV files in batches of raw cells with their line numbers."""
+"""Reads CSV files in batches of raw cells with their line numbers.
+
+Python's csv module reads them; lines without quotes are split at once. pyarrow.csv, polars and DuckDB take a half to a
+fifth of the CPU time for a million plain rows, but need 40 to 190 MB more memory, and none of them tells in which line
+a row begins. Where a quote is never closed, pyarrow.csv takes the rest of the file for one cell. polars drops surplus
+fields and refuses a file for invalid UTF-8 in columns that are not read.
+"""
 
 from __future__ import annotations
 
