@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Thread
 from uuid import UUID
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from loading import counts, loaded, of_site, stored, written
 
@@ -96,6 +98,59 @@ def test_rejects_tell_the_numbers_of_columns_that_are_given_by_them(dsn, options
     assert err == f"{rejects} has no column 2: it has the columns of an earlier load\n"
 
 
+NUMBERED = {  # a file with a bad cell, "none", and the options with numbers of its columns
+    "several time columns": (
+        "17,2024-06-01,10:00,1.5\n17,2024-06-01,10:15,none\n",
+        [
+            *("--no-header", "--time-column", "2", "--time-column", "3", "--time-format", "%Y-%m-%d %H:%M"),
+            *("--power-column", "4"),
+        ],
+    ),
+    "a column of ends": (
+        "Ends,Power\n2024-06-01 10:15,1.5\n2024-06-01 10:30,none\n",
+        ["--time-column", "Ends", "--label", "end", "--power-column", "2"],
+    ),
+    "a column of each site": (
+        "State,Time,SITE\non,2024-06-01 10:00,1.5\non,2024-06-01 10:15,none\n",
+        ["--wide", "--time-column", "2", "--power-column", "3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERED)
+def test_rejects_of_other_layouts_with_numbers(repo, site, dsn, tmp_path, case):
+    text, given = NUMBERED[case]
+    given = [*given, "--interval", "15", *([] if "--wide" in given else ["--site", site.site_uuid])]
+    file = written(tmp_path / "a.csv", text.replace("SITE", str(site.site_uuid)))
+    rejects = tmp_path / "rejects.csv"
+    assert loaded(dsn, file, *given, "--rejects", rejects) == (0, counts(inserted=1, rejected=1), "")
+    head, _, tail = rejects.read_text().rpartition("none")
+    written(rejects, f"{head}-0.25{tail}")
+    assert loaded(dsn, rejects, *given) == (0, counts(inserted=1), "")
+    assert stored(repo) == BOTH
+
+
+def test_rejects_of_parquet_with_numbers(repo, dsn, options, tmp_path):
+    table = {"kWh": ["7", "7"], "Time": ["2024-06-01 10:00", "2024-06-01 10:15"], "kW": ["1.5", "none"]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    given = [*options, "--time-column", "2", "--power-column", "3", "--rejects"]
+    rejects = tmp_path / "rejects.csv"
+    assert loaded(dsn, tmp_path / "a.parquet", *given, rejects) == (0, counts(inserted=1, rejected=1), "")
+    head, _, tail = rejects.read_text().rpartition("none")
+    mended = written(tmp_path / "mended.csv", f"{head}-0.25{tail}")
+    assert loaded(dsn, mended, *given, rejects) == (0, counts(inserted=1), "")
+    assert stored(repo) == BOTH
+
+
+def test_rejects_that_the_encoding_does_not_have(dsn, options, tmp_path):
+    """The mark says how to read the file, the option how to write the rejected rows."""
+    file = written(tmp_path / "a.csv", "\ufeffTime,Power \u20ac\n2024-06-01 10:00,x\n")
+    given = ["--time-column", "Time", "--power-column", "Power \u20ac", "--encoding", "latin-1"]
+    code, out, err = loaded(dsn, file, *options, *given, "--rejects", tmp_path / "rejects.csv")
+    assert (code, out) == (1, "")
+    assert err.startswith("cannot write rejected rows: 'latin-1' codec can't encode character")
+
+
 NAME_COLUMNS = "name its columns with --site-column (or --site), --time-column and --power-column"
 REFUSED = {  # text, options and sentence behind the name of the file
     "a separator line of another separator": (
@@ -106,6 +161,24 @@ REFUSED = {  # text, options and sentence behind the name of the file
     "another separator": ("Time;Power\n", [], "; use --separator ';'"),
     "tabs": ("about\n\nTime\tPower\n2024-06-01\t1\n", [], "; use --separator tab"),
     "another separator, and columns twice": ("Time|Power|Power\n", [], "; use --separator '|'"),
+    "another separator, and quotes": (
+        'about us\n"Time";"Power"\n',
+        [],
+        " has an invalid header: ',' expected after '\"'; use --separator ';'",
+    ),
+    "numbers where there is no header": (
+        "2024-06-01 00:00,1.5\n",
+        ["--time-column", "1", "--power-column", "2"],
+        (
+            ", line 1: a reading instead of a header: '2024-06-01 00:00', '1.5'; use --no-header, or --skip-lines if "
+            "the header comes later"
+        ),
+    ),
+    "numbers that other lines have, too": (
+        "about,us\nTime,Power\n2024-06-01 00:00,1.5\n",
+        ["--time-column", "1", "--power-column", "2"],
+        ", line 2: about: not a time: 'Time' (a line of units? use --skip-after-header 1; a header? use --skip-lines)",
+    ),
     "no header": (
         "2024-06-01 10:00,1.5\n",
         [],
@@ -126,7 +199,7 @@ REFUSED = {  # text, options and sentence behind the name of the file
     "more lines to skip than there are": (
         "Time,Power\n",
         ["--skip-lines", "2"],
-        " has only 1 lines: --skip-lines 2 skips them all",
+        " ends at line 1: --skip-lines 2 skips all of it",
     ),
     "a quote before the header": (
         'about "us"\n"it" is\nTime,Power\n',
@@ -151,7 +224,7 @@ REFUSED = {  # text, options and sentence behind the name of the file
     "too few fields without a header": (
         "2024-06-01\n",
         ["--no-header", "--time-column", "1", "--power-column", "2"],
-        ", line 1: 1 field are too few for the columns; if other lines come first, use --skip-lines",
+        ", line 1: has only 1 field; if other lines come first, use --skip-lines",
     ),
     "another separator without a header": (
         "2024-06-01 00:00;1\n",

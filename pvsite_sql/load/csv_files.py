@@ -1,4 +1,10 @@
-"""Reads CSV files in batches of raw cells with their line numbers."""
+"""Reads CSV files in batches of raw cells with their line numbers.
+
+Python's csv module reads them; lines without quotes are split at once. pyarrow.csv, polars and DuckDB take a half to a
+fifth of the CPU time for a million plain rows, but need 40 to 190 MB more memory, and none of them tells in which line
+a row begins. Where a quote is never closed, pyarrow.csv takes the rest of the file for one cell. polars drops surplus
+fields and refuses a file for invalid UTF-8 in columns that are not read.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +35,15 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 def csv_batches(source: Source, layout: Layout) -> Iterator[Batch]:
     """Yield the rows of a CSV file."""
-    encoding = encoding_by_mark(source.stream.peek(4)[:4]) or layout.encoding
+    marked = encoding_by_mark(source.stream.peek(4)[:4])
+    encoding = marked or layout.encoding
     try:
         with _text(source.stream, encoding) as text:
             header = read_header(text, layout, source.name)
             yield from without_footer(_batches(text, header, source, layout), header.skip_footer)
     except UnicodeDecodeError as error:
         found = find_encoding(error.object)
-        advice = f"; use --encoding {found}" if codecs.lookup(found) != codecs.lookup(encoding) else ""
+        advice = f"; use --encoding {found}" if not marked and codecs.lookup(found) != codecs.lookup(encoding) else ""
         raise InvalidInput(f"{source.name} is not encoded in {encoding}: {error}{advice}") from None
     except UnicodeError as error:  # UTF-16 without a byte order mark
         raise InvalidInput(f"{source.name} is not encoded in {encoding}: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -98,8 +99,13 @@ class _Lines:
         """Use the first lines of the file."""
         while self.used < count:
             if not self.peek():
-                raise InvalidInput(f"{self.file} has only {self.used} lines: --skip-lines {count} skips them all")
+                raise InvalidInput(f"{self.file} ends at line {self.used}: --skip-lines {count} skips all of it")
             self.used += 1
+
+    def first(self, count: int) -> list[str]:
+        """Return the first lines of the file; they are not used."""
+        deque(islice(self._unused(), max(0, count - self.used)), 0)
+        return self.read
 
     def rows(self, separator: str) -> Iterator[list[str]]:
         """Yield rows that are not blank, without blanks around the cells. The lines up to each row are used then."""
@@ -144,17 +150,29 @@ def _found(lines: _Lines, layout: Layout) -> Header:
                 if layout.skip_lines or lines.used >= _MAX_LINES:
                     break
             else:
+                if not layout.wide:
+                    _refuse_reading(header, positions, lines)
                 for below in islice(rows, layout.skip_after_header):
                     check_units_below(header, below, positions, layout, lines.file)
                 return _header(lines, layout, header, positions)
     except csv.Error as error:
-        raise InvalidInput(
-            f"{lines.file} has an invalid header: {error}; if it is not the header, use --skip-lines"
-        ) from None
+        advice = _separator_advice(lines.first(_MAX_LINES)[first:], layout, lines.file)
+        advice = advice or "if it is not the header, use --skip-lines"
+        raise InvalidInput(f"{lines.file} has an invalid header: {error}; {advice}") from None
     if missing is None:
         raise InvalidInput(f"{lines.file} is empty: a header line is required")
-    advice = _advice(lines.read[first:], widest, layout, lines.file)
+    advice = _advice(lines.first(_MAX_LINES)[first:], widest, layout, lines.file)
     raise InvalidInput(f"{missing.reason}{place}{advice and '; '}{advice}")
+
+
+def _refuse_reading(header: Sequence[str], positions: Mapping[str, int], lines: _Lines) -> None:
+    """Raise an error if a header is a reading, which would be lost: any row has the columns that numbers mean."""
+    cells = [header[position] for key, position in positions.items() if key in ("start_utc", "end_utc", "power_kw")]
+    if all(cell[:1].isdigit() for cell in cells[:-1]) and _is_number(cells[-1]):
+        raise InvalidInput(
+            f"{lines.file}, line {lines.used}: a reading instead of a header: {', '.join(map(repr, header))}; "
+            "use --no-header, or --skip-lines if the header comes later"
+        )
 
 
 def _without_header(lines: _Lines, layout: Layout) -> Header:
@@ -170,8 +188,8 @@ def _without_header(lines: _Lines, layout: Layout) -> Header:
         positions = layout.select_columns(names, lines.file)
     except MissingColumn:
         fields = f"{len(row)} field{'s' * (len(row) > 1)}"
-        advice = _advice(lines.read[before:], row, layout, lines.file)
-        raise InvalidInput(f"{lines.file}, line {lines.used}: {fields} are too few for the columns; {advice}") from None
+        advice = _advice(lines.first(_MAX_LINES)[before:], row, layout, lines.file)
+        raise InvalidInput(f"{lines.file}, line {lines.used}: has only {fields}; {advice}") from None
     lines.used = before
     return replace(_header(lines, layout, names, positions), width_of="the first row")
 
@@ -215,9 +233,8 @@ def _names(header: Sequence[str], positions: Mapping[str, int]) -> dict[str, str
 
 def _advice(lines: Sequence[str], header: Sequence[str], layout: Layout, file: str) -> str:
     """Return which options may help to find the columns in these lines; the header is the one that was looked at."""
-    for separator in SEPARATORS:
-        if separator != layout.separator and _has_columns(lines, separator, layout, file):
-            return f"use --separator {option_value(separator)}"
+    if advice := _separator_advice(lines, layout, file):
+        return advice
     text = "".join(header)
     if not text.isascii() and text != text.encode("utf-8", "replace").decode():
         encoding = find_encoding(text.encode("utf-8", "surrogateescape"))
@@ -230,6 +247,13 @@ def _advice(lines: Sequence[str], header: Sequence[str], layout: Layout, file: s
     if layout.skip_lines or len(lines) >= _MAX_LINES:
         advice += f"{advice and ', or '}use --skip-lines, if it comes on another line"
     return advice
+
+
+def _separator_advice(lines: Sequence[str], layout: Layout, file: str) -> str:
+    for separator in SEPARATORS:
+        if separator != layout.separator and _has_columns(lines, separator, layout, file):
+            return f"use --separator {option_value(separator)}"
+    return ""
 
 
 def _has_columns(lines: Iterable[str], separator: str, layout: Layout, file: str) -> bool:

@@ -43,7 +43,8 @@ def advice_for(error: RejectedRow, rest: Iterable[Batch], layout: Layout, *, fir
             count += 1
         if not layout.header:
             return f" (not a reading? use --skip-lines {layout.skip_lines + count})"
-        return f" (a line of units? use --skip-after-header {layout.skip_after_header + count})"
+        units = f"a line of units? use --skip-after-header {layout.skip_after_header + count}"
+        return f" ({units}{'; a header? use --skip-lines' if layout.has_numbers else ''})"
     time = _texts(batch, row, number, "start_utc")[0]
     is_last = len(rejected) <= _MAX_ROWS and rejected == numbers[-len(rejected) :]
     if (

@@ -112,21 +112,22 @@ class Rejects:
             if self._fields is None:
                 self._fields = list(batch.columns)
                 self._writer = csv.writer(self._file, delimiter=self._layout.separator, lineterminator="\n")
-                self._writer.writerow([*REJECT_COLUMNS, *self._names(batch)])
+                self._writer.writerow([*REJECT_COLUMNS, *self._keys(batch)])
             if list(batch.columns) != self._fields:
                 raise InvalidInput(
                     f"{batch.file} and the files with earlier rejected rows have different columns: load it separately"
                 )
-            cells = batch.cells.values()
+            cells = [batch.cells[key] for key in self._keys(batch).values()]
             for number, reason, row, _ in rejected:
                 texts = [_text(column, row, self._layout.decimal) for column in cells] if row >= 0 else []
                 self._writer.writerow([batch.file, number, reason, *texts])
         self.count += len(rejected) * readings
 
-    def _names(self, batch: Batch) -> list[str]:
+    def _keys(self, batch: Batch) -> dict[str, str]:
+        """Return the columns to write, and a key of each; two keys can mean one column."""
         if not self._layout.has_numbers:
-            return list(batch.columns.values())
-        return [f"{batch.positions[key] + 1}:{name}" for key, name in batch.columns.items()]
+            return {name: key for key, name in batch.columns.items()}
+        return {f"{batch.positions[key] + 1}:{name}": key for key, name in batch.columns.items()}
 
     def flush(self) -> None:
         """Flush the file, so that the rows remain if this process is killed."""
@@ -182,7 +183,7 @@ def numbered_columns(header: Sequence[str]) -> tuple[list[str], list[int]]:
 def _as_package_error() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, UnicodeEncodeError) as error:  # a byte order mark can tell another encoding than the layout's
         raise PvsiteSqlError(f"cannot write rejected rows: {error}") from error
 
 
