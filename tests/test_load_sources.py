@@ -56,21 +56,20 @@ def rows_of(column, keys):
 
 
 class TestSiteKeys:
-    @pytest.mark.parametrize(
-        ("options", "keys", "expected"),
-        [
+    def test_name_the_sites_of_rows(self, repo, clients, dsn, tmp_path, subtests):
+        for options, keys, expected in (
             (["client_site_id", "--client", "south"], ["2607", " 2608 "], ["south 2607", "south 2608"]),
             (["client_site_id", "--client", "north"], ["2607.0", "0002608"], ["north 2607", "north 2608"]),
             (["client_site_name"], ["south 2607", " north 2608"], ["south 2607", "north 2608"]),
             (["client_site_name", "--client", "south"], ["south 2607"], ["south 2607"]),
             (["ml_id"], ["2607", "7608"], ["north 2607", "south 2608"]),
             (["ml_id", "--client", "south"], ["7607"], ["south 2607"]),
-        ],
-    )
-    def test_name_the_sites_of_rows(self, repo, clients, dsn, tmp_path, options, keys, expected):
-        file = written(tmp_path / "a.csv", rows_of(options[0], keys))
-        assert loaded(dsn, file, "--site-key", *options) == (0, counts(inserted=len(keys)), "")
-        assert readings(repo) == sorted((name, 0, float(n)) for n, name in enumerate(expected, 1))
+        ):
+            with subtests.test(" ".join([*options, *keys])):
+                repo.generation.delete([site.site_uuid for site in clients.values()])
+                file = written(tmp_path / "a.csv", rows_of(options[0], keys))
+                assert loaded(dsn, file, "--site-key", *options) == (0, counts(inserted=len(keys)), "")
+                assert readings(repo) == sorted((name, 0, float(n)) for n, name in enumerate(expected, 1))
 
     def test_are_looked_up_in_another_column_too(self, repo, clients, dsn, tmp_path):
         file = written(tmp_path / "a.csv", rows_of("ss_id", ["2607"]))
@@ -78,17 +77,18 @@ class TestSiteKeys:
         assert loaded(dsn, file, *options) == (0, counts(inserted=1), "")
         assert readings(repo) == [("south 2607", 0, 1.0)]
 
-    @pytest.mark.parametrize("kind", [pa.int64(), pa.int32(), pa.float64(), pa.string()])
-    def test_can_be_typed(self, repo, clients, dsn, tmp_path, kind):
-        keys = ["2608", "2607"] if kind == pa.string() else [2608, 2607]
-        table = {"ml_id": pa.array(keys, kind), "start_utc": [NOON, NOON], "power_kw": [1.0, 2.0]}
-        pq.write_table(pa.table(table), tmp_path / "a.parquet")
-        assert loaded(dsn, tmp_path / "a.parquet", "--site-key", "ml_id") == (0, counts(inserted=2), "")
-        assert readings(repo) == [("north 2607", 0, 2.0), ("north 2608", 0, 1.0)]
+    def test_can_be_typed(self, repo, clients, dsn, tmp_path, subtests):
+        for kind in (pa.int64(), pa.int32(), pa.float64(), pa.string()):
+            with subtests.test(str(kind)):
+                repo.generation.delete([site.site_uuid for site in clients.values()])
+                keys = ["2608", "2607"] if kind == pa.string() else [2608, 2607]
+                table = {"ml_id": pa.array(keys, kind), "start_utc": [NOON, NOON], "power_kw": [1.0, 2.0]}
+                pq.write_table(pa.table(table), tmp_path / "a.parquet")
+                assert loaded(dsn, tmp_path / "a.parquet", "--site-key", "ml_id") == (0, counts(inserted=2), "")
+                assert readings(repo) == [("north 2607", 0, 2.0), ("north 2608", 0, 1.0)]
 
-    @pytest.mark.parametrize(
-        ("options", "key", "said"),
-        [
+    def test_that_fit_no_site_or_several_are_named(self, repo, clients, dsn, tmp_path, subtests):
+        for options, key, said in [
             (["client_site_id"], "2607", "2 sites have this client_site_id, choose one with --client: '2607'"),
             (["client_site_id"], "2609", "no site has this client_site_id: '2609'"),
             (["client_site_id"], "99999999999", "no site has this client_site_id: '99999999999'"),
@@ -104,13 +104,12 @@ class TestSiteKeys:
             (["client_site_name"], "roof", "no site has this client_site_name: 'roof'"),
             (["client_site_name"], "North 2607", "no site has this client_site_name: 'North 2607'"),
             (["ml_id", "--client", "south"], "2607", "no site of client 'south' has this ml_id: '2607'"),
-        ],
-    )
-    def test_that_fit_no_site_or_several_are_named(self, repo, clients, dsn, tmp_path, options, key, said):
-        file = written(tmp_path / "a.csv", rows_of(options[0], [key]))
-        code, out, err = loaded(dsn, file, "--site-key", *options)
-        assert (code, out, err) == (1, "", f"{file}, line 2: {options[0]}: {said}\n")
-        assert readings(repo) == []
+        ]:
+            with subtests.test(str(options)[:40]):
+                file = written(tmp_path / "a.csv", rows_of(options[0], [key]))
+                code, out, err = loaded(dsn, file, "--site-key", *options)
+                assert (code, out, err) == (1, "", f"{file}, line 2: {options[0]}: {said}\n")
+                assert readings(repo) == []
 
     def test_of_one_client_can_be_several_too(self, repo, clients, dsn, tmp_path):
         one = clients["south", 2607]
@@ -214,22 +213,20 @@ class TestWide:
         assert loaded(dsn, file, *OF_NORTH, *both) == (0, counts(inserted=3, skipped=3), "")
         assert [power for _, _, power in readings(repo)] == [1.0, 3.0, 5.0, 9.0, 9.0, 9.0]
 
-    @pytest.mark.parametrize(
-        ("header", "said"),
-        [
+    def test_headers_that_do_not_name_sites(self, repo, clients, dsn, tmp_path, subtests):
+        for header, said in [
             ("time,2607,2609", ", header: no site of client 'north' has this client_site_id: '2609' (--power-column"),
             ("time,2607,2607", " has 2 columns '2607'; choose columns with --power-column"),
             ("time,2607,02607", ", header: '2607' and '02607' are the same site"),
             ("time,,2607", ": column 2 has no name; choose columns with --power-column"),
             ("start,2607,2608", " has no column 'time'; its header is 'start', '2607', '2608'"),
-        ],
-    )
-    def test_headers_that_do_not_name_sites(self, repo, clients, dsn, tmp_path, header, said):
-        file = written(tmp_path / "a.csv", WIDE.replace("time,2607,2608", header))
-        code, out, err = loaded(dsn, file, *OF_NORTH, "--rejects", tmp_path / "r.csv")
-        assert (code, out) == (1, "")
-        assert err.startswith(f"{file}{said}")
-        assert readings(repo) == []
+        ]:
+            with subtests.test(str(header)[:40]):
+                file = written(tmp_path / "a.csv", WIDE.replace("time,2607,2608", header))
+                code, out, err = loaded(dsn, file, *OF_NORTH, "--rejects", tmp_path / "r.csv")
+                assert (code, out) == (1, "")
+                assert err.startswith(f"{file}{said}")
+                assert readings(repo) == []
 
     def test_a_file_without_columns_of_sites(self, clients, dsn, tmp_path):
         file = written(tmp_path / "a.csv", "time\n2024-06-01\n")
@@ -287,19 +284,17 @@ class TestWide:
         options = (*OF_NORTH, "--timezone", "Europe/London", "--ambiguous", "order", "--interval", "30")
         assert loaded(dsn, file, *options) == (0, counts(inserted=12), "")
 
-    @pytest.mark.parametrize(
-        ("options", "said"),
-        [
+    def test_options_that_cannot_be(self, dsn, subtests):
+        for options, said in [
             (["--wide", "--site", "7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11"], "--site: not with --wide"),
             (["--wide", "--site", "2607", "--site-key", "ml_id"], "--site: not with --wide"),
             (["--wide", "--site-column", "site"], "--site-column: not with --wide"),
             (["--power-column", "a", "--power-column", "b"], "--power-column: only --wide takes several"),
-        ],
-    )
-    def test_options_that_cannot_be(self, dsn, options, said):
-        code, out, err = loaded(dsn, "-", *options)
-        assert (code, out) == (2, "")
-        assert said in err
+        ]:
+            with subtests.test(str(options)[:40]):
+                code, out, err = loaded(dsn, "-", *options)
+                assert (code, out) == (2, "")
+                assert said in err
 
 
 FILES = Path(__file__).parent / "files"
@@ -332,7 +327,7 @@ class TestFilesOfProviders:
             "file,line,reason,Date,Power (W)",
             f"{file},8,Power (W): not a number: '#DIV/0!',2024-06-01 14:10:00,#DIV/0!",
             f"{file},9,Power (W): not a number: 'TRUE',2024-06-01 14:15:00,TRUE",
-            f"{file},10,Power (W): no value,2024-06-01 14:20:00,",
+            f"{file},10,Power (W): no value; add --empty zero or --empty skip to accept it,2024-06-01 14:20:00,",
         ]
         text = rejects.read_text().replace(",#DIV/0!\n", ",10\n").replace(",TRUE\n", ",20\n")
         mended = written(tmp_path / "mended.csv", text.replace("20:00,\n", "20:00,30\n"))
@@ -401,17 +396,15 @@ class TestExcel:
         assert load([[(day, "yyyy-mm-dd hh:mm"), 1] for day in days]) == (0, counts(inserted=16), "")
         assert [minutes for _, minutes, _ in readings(repo)] == [5 * n for n in range(16)]
 
-    @pytest.mark.parametrize(
-        ("cell", "said"),
-        [
-            ("#N/A", "kW: not a number: '#N/A'"),
+    def test_powers_that_are_no_numbers(self, repo, load, subtests):
+        for cell, said in [
+            ("#REF!", "kW: not a number: '#REF!'"),
             (False, "kW: not a number: 'FALSE'"),
             (excel.at(12), "kW: not a number: '2024-06-01 12:00:00'"),
             ("x", "kW: not a number: 'x'"),
-        ],
-    )
-    def test_powers_that_are_no_numbers(self, repo, load, cell, said):
-        assert load([[excel.at(12), 1], [excel.at(13), cell]]) == (1, "", f"FILE, row 3: {said}\n")
+        ]:
+            with subtests.test(str(cell)[:40]):
+                assert load([[excel.at(12), 1], [excel.at(13), cell]]) == (1, "", f"FILE, row 3: {said}\n")
 
     def test_numbers_beside_texts_keep_their_value(self, repo, load):
         rows = [[excel.at(12), 1.25], [excel.at(13), "1,5"], [excel.at(14), 1000000]]
@@ -428,6 +421,16 @@ class TestExcel:
         assert load([*rows[:4], [], *rows[4:9], [None, 1]]) == (1, "", said)
         rows = [*rows[:4], [], *rows[4:9], [None, 1]]
         assert load(rows, "--skip-footer", "1") == (0, counts(skipped=9), "")
+
+    def test_a_sheet_without_a_header(self, repo, clients, dsn, tmp_path):
+        rows = [["made by hand"], [None, 1, excel.at(12)], [None, 2, excel.at(13)], ["sum", 3]]
+        file = excel.written(tmp_path / "a.xlsx", {"Sheet1": rows})
+        options = (*SOUTH, "--no-header", "--skip-lines", "1", "--skip-footer", "1")
+        options += ("--time-column", "3", "--power-column", "2")
+        assert loaded(dsn, file, *options) == (0, counts(inserted=2), "")
+        assert readings(repo) == [("south 2607", 0, 1.0), ("south 2607", 60, 2.0)]
+        said = f"{file} has no column '4'; its header is 'column 1', 'column 2', 'column 3'\n"
+        assert loaded(dsn, file, *options[:-1], "4") == (1, "", said)
 
     def test_other_workbooks_are_refused(self, clients, dsn, tmp_path):
         old = written(tmp_path / "a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
@@ -463,9 +466,8 @@ TIME = '"t": "2024-06-01T12:00Z"'
 
 
 class TestJson:
-    @pytest.mark.parametrize(
-        ("text", "name", "expected"),
-        [
+    def test_shapes(self, repo, clients, dsn, tmp_path, subtests):
+        for text, name, expected in [
             (f'{{{TIME}, "kW": 1.5}}', "a.json", [1.5]),
             (f'{{{TIME}, "kW": 1.5}}', "a.ndjson", [1.5]),
             (f'[{{{TIME}, "kW": 1.5}}]', "a", [1.5]),
@@ -475,38 +477,45 @@ class TestJson:
             ("[]", "a.json", []),
             ("", "a.ndjson", []),
             ("\n\n", "a.jsonl", []),
-        ],
-    )
-    def test_shapes(self, repo, clients, dsn, tmp_path, text, name, expected):
-        for path in (written(tmp_path / name, text), written(tmp_path / f"{name}.gz", gzip.compress(text.encode()))):
-            assert loaded(dsn, path, *OF_JSON, "--on-conflict", "update")[::2] == (0, "")
-            assert [power for _, _, power in readings(repo)] == expected
+        ]:
+            with subtests.test(str(text)[:40]):
+                repo.generation.delete([site.site_uuid for site in clients.values()])
+                for path in (
+                    written(tmp_path / name, text),
+                    written(tmp_path / f"{name}.gz", gzip.compress(text.encode())),
+                ):
+                    assert loaded(dsn, path, *OF_JSON, "--on-conflict", "update")[::2] == (0, "")
+                    assert [power for _, _, power in readings(repo)] == expected
 
-    @pytest.mark.parametrize(
-        ("value", "said"),
-        [
+    def test_values_that_are_no_power(self, repo, clients, dsn, tmp_path, subtests):
+        for value, said in [
             ("null", "no value"),
-            ("NaN", "no value (NaN or NULL)"),
+            ("NaN", "no value"),
             ("Infinity", "must be finite"),
             ("1" + "0" * 400, "must be finite"),
             ("true", "not a number: 'TRUE'"),
             ("[1, 2]", "not a number: '[1, 2]'"),
             ('"x"', "not a number: 'x'"),
             ('"\\ud800"', "not a number: '\\\\ud800'"),
-        ],
-    )
-    def test_values_that_are_no_power(self, repo, clients, dsn, tmp_path, value, said):
-        text = f'[{{{TIME}, "kW": 1}}, {{{TIME}, "kW": {value}}}]'
-        file = written(tmp_path / "a.json", text)
-        code, out, err = loaded(dsn, file, *OF_JSON)
-        assert (code, out) == (1, "")
-        assert err.startswith(f"{file}, record 2: kW: ")
-        assert said.removesuffix(" (NaN or NULL)") in err
-        assert loaded(dsn, file, *OF_JSON, "--rejects", tmp_path / "r.csv") == (0, counts(inserted=1, rejected=1), "")
+        ]:
+            with subtests.test(str(value)[:40]):
+                text = f'[{{{TIME}, "kW": 1}}, {{{TIME}, "kW": {value}}}]'
+                file = written(tmp_path / "a.json", text)
+                code, out, err = loaded(dsn, file, *OF_JSON)
+                assert (code, out) == (1, "")
+                assert err.startswith(f"{file}, record 2: kW: ")
+                assert said in err
+                repo.generation.delete([site.site_uuid for site in clients.values()])
+                options = (*OF_JSON, "--rejects", tmp_path / "r.csv")
+                assert loaded(dsn, file, *options) == (0, counts(inserted=1, rejected=1), "")
 
     def test_a_key_that_is_missing_is_no_value(self, repo, clients, dsn, tmp_path):
         file = written(tmp_path / "a.ndjson", f'{{{TIME}, "kW": 1}}\n\n{{{TIME}}}\n')
-        assert loaded(dsn, file, *OF_JSON) == (1, "", f"{file}, line 3: kW: no value (NaN or NULL)\n")
+        assert loaded(dsn, file, *OF_JSON) == (
+            1,
+            "",
+            f"{file}, line 3: kW: no value; add --empty zero or --empty skip to accept it\n",
+        )
 
     def test_lines_that_are_no_records_are_rejected(self, repo, clients, dsn, tmp_path):
         good = f'{{{TIME}, "kW": 1}}'
@@ -520,9 +529,8 @@ class TestJson:
         assert [row[1] for row in rows] == ["line", "2", "3", "4", "5", "6"]
         assert rows[3][2] == "not a JSON object: 'null'"
 
-    @pytest.mark.parametrize(
-        ("text", "said"),
-        [
+    def test_documents_that_cannot_be_loaded(self, clients, dsn, tmp_path, subtests):
+        for text, said in [
             ('{"t": ', " is not JSON: "),
             ("[1", " is not JSON: "),
             ("[" * 100_000, " is not JSON: "),
@@ -533,14 +541,13 @@ class TestJson:
                 '{"a": [{"t": 1}], "b": {"c": [{"t": 1}]}}',
                 " has several arrays of records; choose one with --records: a, b.c",
             ),
-        ],
-    )
-    def test_documents_that_cannot_be_loaded(self, clients, dsn, tmp_path, text, said):
-        file = written(tmp_path / "a.json", text)
-        code, out, err = loaded(dsn, file, *OF_JSON)
-        assert (code, out) == (1, "")
-        assert err.startswith(f"{file}{said}")
-        assert len(err.splitlines()) == 1
+        ]:
+            with subtests.test(str(text)[:40]):
+                file = written(tmp_path / "a.json", text)
+                code, out, err = loaded(dsn, file, *OF_JSON)
+                assert (code, out) == (1, "")
+                assert err.startswith(f"{file}{said}")
+                assert len(err.splitlines()) == 1
 
     def test_records_chooses_an_array(self, repo, clients, dsn, tmp_path):
         text = f'{{"a": [{{{TIME}, "kW": 1}}], "b": {{"c": [{{{TIME}, "kW": 2}}]}}}}'

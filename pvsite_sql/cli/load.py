@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from uuid import UUID
 
 import psycopg
 import typer
@@ -27,6 +28,7 @@ _Empty = Literal["refuse", "zero", "skip"]
 _Ambiguous = Literal["error", "earlier", "later", "order"]
 _SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 _Label = Literal["start", "end"]
+_UNKNOWN_SITE = UUID(int=0)  # until its key is looked up
 _OnConflict = Literal["ignore", "update", "replace", "error"]
 _COLUMNS, _TIMES, _POWER = "Columns", "Times", "Power"  # panels of --help
 _CSV, _OTHERS = "CSV files", "Excel and JSON files"
@@ -286,8 +288,6 @@ def load(
     conninfo = require_dsn(dsn, "load")
     if site is not None and site_column is not None:
         exit_with(2, "Use either --site or --site-column, not both.")
-    if site is not None and wide:
-        exit_with(2, "--site: not with --wide, where the header names the sites")
     of_forecasts.refuse_other_options(context, on_conflict, forecasts=forecasts)
 
     from ..engine.inputs import as_uuid
@@ -312,7 +312,7 @@ def load(
         )
     try:
         layout = (ForecastLayout if forecasts else Layout)(
-            site_uuid=None if site is None or site_key != "site_uuid" else as_uuid(site, "site"),
+            site_uuid=None if site is None else as_uuid(site, "site") if site_key == "site_uuid" else _UNKNOWN_SITE,
             site_column=site_column,
             site_key=site_key,
             client_name=client,
@@ -356,7 +356,7 @@ def load(
     pool: dict[str, Any] = {"min_size": 2, "max_size": 2, "kwargs": {"prepare_threshold": None}}
     with Repository(conninfo, limits=limits, slow_query_ms=None, **pool) as repo, _progress_bar() as progress:
         repo.check()
-        if site is not None and layout.site_uuid is None:
+        if site is not None and site_key != "site_uuid":
             layout = replace(layout, site_uuid=find_site(repo, layout, site))
         common: dict[str, Any] = {"each": each, "rejects": rejects, "progress": progress, "stored": report}
         common["on_conflict"] = on_conflict or ("replace" if forecasts else "ignore")

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, time
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -26,6 +26,8 @@ _BATCH_ROWS = 50_000
 _ROWS_AT_ONCE = 1000
 _MAX_ROWS_BEFORE_HEADER = 100
 _MIDNIGHT = time()
+
+_Row = tuple[int, list[Any]]  # its number, from 1, and its values
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _UNREADABLE = (BadZipFile, ParseError, KeyError, ValueError, TypeError, AttributeError, IndexError)  # of openpyxl
 
@@ -56,7 +58,7 @@ def excel_batches(path: str, layout: Layout) -> Iterator[Batch]:
             total = max(1, sheet.max_row or 1)
             sheet.reset_dimensions()  # some programs write wrong ones
             rows = _rows(sheet, path)
-            names, positions = _header(rows, layout, path, others)
+            rows, names, positions = _header(rows, layout, path, others)
             columns = {key: names[position] for key, position in positions.items()}
             times = [key for key in columns if key.startswith("start_utc")]
             while batch := list(islice(rows, _BATCH_ROWS)):
@@ -89,7 +91,7 @@ def _sheet(workbook: Any, layout: Layout, file: str) -> tuple[Any, str]:
     return sheets[layout.sheet], ""
 
 
-def _rows(sheet: Any, file: str) -> Iterator[tuple[int, list[Any]]]:
+def _rows(sheet: Any, file: str) -> Iterator[_Row]:
     """Yield the rows that are not blank, each with its number, from 1."""
     rows, number = sheet.iter_rows(), 0
     while True:
@@ -113,10 +115,14 @@ def _value(cell: Any) -> Any:
 
 
 def _header(
-    rows: Iterator[tuple[int, list[Any]]], layout: Layout, file: str, hint: str
-) -> tuple[list[str], dict[str, int]]:
-    """Read up to the first row of readings, and return the names of all columns and the positions of those to read."""
+    rows: Iterator[_Row], layout: Layout, file: str, hint: str
+) -> tuple[Iterator[_Row], list[str], dict[str, int]]:
+    """Return the rows of readings, the names of all columns, and the positions of those to read."""
     rows = (row for row in rows if row[0] > layout.skip_lines)
+    if not layout.header:
+        first = list(islice(rows, 1))
+        names = [f"column {number}" for number in range(1, 1 + max((len(values) for _, values in first), default=0))]
+        return chain(first, rows), names, layout.select_columns(names, file)
     missing: MissingColumn | None = None
     for count, (_, values) in enumerate(rows, 1):
         names = [as_text(value).strip() for value in values]
@@ -129,7 +135,7 @@ def _header(
         else:
             for _, below in islice(rows, layout.skip_after_header):
                 check_units_below(names, [as_text(value) for value in below], positions, layout, file)
-            return names, positions
+            return rows, names, positions
     if missing is None:
         raise InvalidInput(f"{file} is empty: a header row is required{hint}")
     raise InvalidInput(f"{missing.reason}{hint}")

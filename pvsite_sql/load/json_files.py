@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..engine.rows import collector_paused
 from ..errors import InvalidInput
 from .batch import Batch, Cells
 from .layout import Layout
@@ -25,7 +26,7 @@ _EXTENSIONS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.g
 _LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _START = re.compile(rb"\s*(?:\{\s*[\"}]|\[\s*[\[{\]])")
 _BATCH_RECORDS = 100_000
-_MAX_CHARACTERS = 64 << 20  # of a JSON document, which is in memory as a whole, in about ten times the space
+_MAX_CHARACTERS = 25_000_000  # of a JSON document, which is in memory as a whole
 
 _INVALID = object()
 
@@ -65,7 +66,8 @@ def _batches(text: io.TextIOWrapper, source: Source, layout: Layout) -> Iterator
                 f"{source.name} is longer than {_MAX_CHARACTERS:,} characters, which is the limit of a JSON document: "
                 "convert it to NDJSON, a record a line (with jq: jq -c '.[]')"
             )
-        kind, parts = "record", _records(document, source.name, layout)
+        kind, parts = "record", _records(_parsed_document(document, source.name), source.name, layout)
+        del document, ahead
     positions: dict[str, int] = {}
     for part in parts:
         records = [(number, _flat(record)) for number, record in part if isinstance(record, dict)]
@@ -114,12 +116,16 @@ def _lines(numbered: Iterable[tuple[int, str]]) -> Iterator[list[_Numbered]]:
         yield [(number, record) for (number, _), record in zip(part, records, strict=True)]
 
 
-def _records(text: str, file: str, layout: Layout) -> Iterator[list[_Numbered]]:
-    """Yield the records of a document."""
+def _parsed_document(text: str, file: str) -> Any:
     try:
-        document = json.loads(text)
+        with collector_paused():
+            return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{file} is not JSON: {error}") from None
+
+
+def _records(document: Any, file: str, layout: Layout) -> Iterator[list[_Numbered]]:
+    """Yield the records of a document."""
     records = enumerate(_array(document, layout.records, file), 1)
     while part := list(islice(records, _BATCH_RECORDS)):
         yield part
@@ -151,14 +157,15 @@ def _arrays(document: Any, path: str = "") -> Iterator[tuple[str, list[Any]]]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        with collector_paused():
+            return json.loads(text)
     except (ValueError, RecursionError):
         return _INVALID
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record with the keys of objects inside it, such as `data.power`."""
-    if not any(isinstance(value, dict) for value in record.values()):
+    if dict not in map(type, record.values()):
         return record
     flat: dict[str, Any] = {}
     for key, value in record.items():
@@ -170,12 +177,12 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cells(values: Sequence[Any], layout: Layout) -> Cells:
-    return as_cells([_text(value) if isinstance(value, str) else value for value in values], layout.decimal)
-
-
-def _text(text: str) -> str:
-    """Return a text that can be written: JSON can have halves of characters."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    # JSON can have halves of characters, which cannot be written
+    valid = [
+        value if type(value) is not str or value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+        for value in values
+    ]
+    return as_cells(valid, layout.decimal)
 
 
 def _reason(record: Any) -> str:
