@@ -9,7 +9,7 @@ from ..errors import InvalidInput
 from .batch import Batch
 from .layout import Layout, Unit
 
-__all__ = ["as_unit", "check_column_name", "is_energy"]
+__all__ = ["as_unit", "check_column_name", "is_energy", "unit_of_name"]
 
 _WORDS = {unit.lower(): unit for unit in get_args(Unit)}
 for _prefix, _letter in (("", ""), ("kilo", "k"), ("mega", "M")):
@@ -46,7 +46,7 @@ def check_column_name(batch: Batch, layout: Layout) -> None:
     name = batch.columns["power_kw"]
     if layout.power_column not in (None, name):
         return
-    named = _unit_of_name(name)
+    named = unit_of_name(name)
     if named is None or named == layout.unit:
         return
     if name in _DEFAULT_NAMES and not is_energy(layout.unit):
@@ -60,7 +60,7 @@ def check_column_name(batch: Batch, layout: Layout) -> None:
     )
 
 
-def _unit_of_name(name: str) -> Unit | None:
+def unit_of_name(name: str) -> Unit | None:
     """Return the unit that a column's name clearly says; None if it says none, or several."""
     bracketed = {unit for text in _BRACKETS.findall(name) if (unit := as_unit(text))}
     if len(bracketed) == 1:
