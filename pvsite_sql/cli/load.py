@@ -16,6 +16,7 @@ import typer
 
 from . import forecast_options as of_forecasts
 from .common import Dsn, exit_with, require_dsn
+from .preview import from_profile, show_preview, use_profile
 
 if TYPE_CHECKING:
     from ..load import ForecastLoadResult, LoadResult, Progress
@@ -46,6 +47,23 @@ def load(
         ),
     ],
     *,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Store nothing. Find out how the file can be read, show what would be stored, and print the command.",
+        ),
+    ] = False,
+    profile: Annotated[  # noqa: ARG001  its callback uses it
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Take options from a profile: one that comes with the package, such as sma (an unknown name lists "
+            "them), or a file such as roof.toml. Options of the command override it.",
+            is_eager=True,
+            callback=use_profile,
+        ),
+    ] = None,
     site: Annotated[
         str | None,
         typer.Option(
@@ -281,11 +299,12 @@ def load(
 
     \b
     Examples:
+    pvsite-sql load roof.csv --preview
     pvsite-sql load 2023.csv.gz 2024.csv.gz
     pvsite-sql load roof.csv --site 7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11 \\
         --time-column time --power-column power --unit W --timezone Europe/London
     """  # noqa: D301  click reads the backspace
-    conninfo = require_dsn(dsn, "load")
+    site_column = None if site is not None and from_profile(context, "site_column") else site_column
     if site is not None and site_column is not None:
         exit_with(2, "Use either --site or --site-column, not both.")
     of_forecasts.refuse_other_options(context, on_conflict, forecasts=forecasts)
@@ -311,39 +330,44 @@ def load(
             forecast_version=forecast_version,
         )
     try:
-        layout = (ForecastLayout if forecasts else Layout)(
-            site_uuid=None if site is None else as_uuid(site, "site") if site_key == "site_uuid" else _UNKNOWN_SITE,
-            site_column=site_column,
-            site_key=site_key,
-            client_name=client,
-            time_column=time_column or None,
-            end_column=end_column,
-            period_column=period_column,
-            power_column=power_column[0] if power_column and len(power_column) == 1 else power_column or None,
-            wide=wide,
-            label=label,
-            timezone=timezone,
-            ambiguous=ambiguous,
-            time_format=time_format,
-            dates_are_midnight=dates_are_midnight,
-            unit=unit,
-            counter=counter,
-            empty=empty,
-            separator="\t" if separator == "tab" else separator,
-            decimal=decimal,
-            encoding=encoding,
-            skip_lines=skip_lines,
-            header=not no_header,
-            skip_after_header=skip_after_header,
-            skip_footer=skip_footer,
-            sheet=sheet,
-            records=records,
+        keywords: dict[str, Any] = {
+            "site_uuid": None if site is None else as_uuid(site, "site") if site_key == "site_uuid" else _UNKNOWN_SITE,
+            "site_column": site_column,
+            "site_key": site_key,
+            "client_name": client,
+            "time_column": time_column or None,
+            "end_column": end_column,
+            "period_column": period_column,
+            "power_column": power_column[0] if power_column and len(power_column) == 1 else power_column or None,
+            "wide": wide,
+            "label": label,
+            "timezone": timezone,
+            "ambiguous": ambiguous,
+            "time_format": time_format,
+            "dates_are_midnight": dates_are_midnight,
+            "unit": unit,
+            "counter": counter,
+            "empty": empty,
+            "separator": "\t" if separator == "tab" else separator,
+            "decimal": decimal,
+            "encoding": encoding,
+            "skip_lines": skip_lines,
+            "header": not no_header,
+            "skip_after_header": skip_after_header,
+            "skip_footer": skip_footer,
+            "sheet": sheet,
+            "records": records,
             **fields,
-        )
+        }
         duration = None if interval is None else _duration(interval)
+        if preview:
+            others = {"interval": duration, "on_conflict": on_conflict, "each": each, "rejects": rejects}
+            show_preview(context, files, {**keywords, **others}, site=site, dsn=dsn)
+        layout = (ForecastLayout if forecasts else Layout)(**keywords)
         layout.check_interval(duration)
     except InvalidInput as error:
         exit_with(2, f"{of_forecasts.option_of(error.column)}: {error.reason}")
+    conninfo = require_dsn(dsn, "load")
     psycopg.connect(conninfo).close()  # a pool would report an unreachable server only after its timeout
 
     def report(name: str, result: LoadResult | ForecastLoadResult) -> None:

@@ -4,6 +4,8 @@ from .files import IgnoredFiles
 from .forecast_layout import ForecastLayout
 from .forecasts import ForecastLoadResult, load_forecasts
 from .layout import Layout
+from .options import read_profile
+from .previews import Preview, preview
 from .progress import Progress
 from .readings import LoadResult, load
 from .sites import find_site
@@ -14,8 +16,11 @@ __all__ = [
     "IgnoredFiles",
     "Layout",
     "LoadResult",
+    "Preview",
     "Progress",
     "find_site",
     "load",
     "load_forecasts",
+    "preview",
+    "read_profile",
 ]

@@ -10,7 +10,7 @@ from ..errors import InvalidInput
 from .batch import Batch
 from .layout import Layout, Unit
 
-__all__ = ["as_unit", "check_column_name", "check_units_below", "is_energy"]
+__all__ = ["as_unit", "check_column_name", "check_units_below", "is_energy", "unit_of_name"]
 
 _WORDS = {unit.lower(): unit for unit in get_args(Unit)}
 for _prefix, _letter in (("", ""), ("kilo", "k"), ("mega", "M")):
@@ -51,7 +51,7 @@ def check_column_name(batch: Batch, layout: Layout) -> None:
         return
     if name in _DEFAULT_NAMES and not is_energy(layout.unit):
         return  # the layout says how to read the default column
-    _check(_unit_of_name(name), layout, f"{batch.file}: the name of column {shown!r}", unique=name == shown)
+    _check(unit_of_name(name), layout, f"{batch.file}: the name of column {shown!r}", unique=name == shown)
 
 
 def check_units_below(
@@ -88,7 +88,7 @@ def _check(said: Unit | None, layout: Layout, place: str, *, unique: bool) -> No
     raise InvalidInput(f"{place} says {said}, but --unit is {layout.unit}: {use}, or {otherwise} if that is wrong")
 
 
-def _unit_of_name(name: str) -> Unit | None:
+def unit_of_name(name: str) -> Unit | None:
     """Return the unit that a column's name clearly says; None if it says none, or several."""
     bracketed = {unit for text in _BRACKETS.findall(name) if (unit := as_unit(text))}
     if len(bracketed) == 1:
