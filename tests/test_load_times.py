@@ -324,7 +324,7 @@ def test_the_time_is_missing_in_one_of_two_columns(load_file, tmp_path):
     options = ("--time-column", "day", "--time-column", "clock")
     said = f"{file}, line 3: day: a date without a time: '2024-06-01'; {WAYS_OUT}\n"
     assert load_file(file, *options) == (1, "", said)
-    written(file, "day,clock,kW\n2024-06-01,00:15,1\n,,1\n")
+    written(file, "day,clock,kW\n2024-06-01,00:15,1\n,,1\n2024-06-01,00:20,1\n")
     assert load_file(file, *options) == (1, "", f"{file}, line 3: day: no value\n")
 
 
