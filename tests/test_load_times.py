@@ -182,12 +182,12 @@ def test_files_as_portals_write_them(repo, load_file, file):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (["--dates-are-midnight"], [("05-31T22:00", 1500.0, 5)]),
-        (["--interval", "1440"], [("05-31T22:00", 1500.0, 1440)]),
+        (["--dates-are-midnight"], [("05-31T22:00", 1.5, 5)]),
+        (["--interval", "1440"], [("05-31T22:00", 1.5, 1440)]),
     ],
 )
 def test_dates_without_a_time(repo, load_file, tmp_path, options, found):
-    arguments = ("--time-column", "Datum", "--separator", ";", "--timezone", "Europe/Berlin", "--unit", "MW")
+    arguments = ("--time-column", "Datum", "--separator", ";", "--timezone", "Europe/Berlin")
     file = FILES / "times_dates_alone.csv"
     said = f"Datum: a date without a time: '2024-06-01'; {WAYS_OUT}"
     assert load_file(file, *arguments) == (1, "", f"{file}, line 2: {said}\n")
@@ -297,7 +297,7 @@ def test_date_and_time_of_parquet(repo, load_file, tmp_path):
     with rejects.open(newline="") as opened:
         assert list(csv.reader(opened)) == [
             ["file", "line", "reason", "day", "clock", "kW"],
-            [str(file), "3", "day: not a time: '01:00:00.000000000'", "", "01:00:00.000000000", "3.0"],
+            [str(file), "3", "day: not a time: '01:00:00.000000000'", "", "01:00:00.000000000", "3"],
         ]
 
 
