@@ -642,10 +642,16 @@ def test_a_time_that_is_not_iso_8601_is_told_its_format(load_file, tmp_path, tex
 
 def test_a_time_that_has_another_format(load_file, tmp_path):
     file = written(tmp_path / "a.csv", "start_utc,kW\n2024-06-01 12:00,1\n")
-    said = "start_utc: not a time in the format '%d.%m.%Y %H:%M' (--time-format): '2024-06-01 12:00'"
+    said = (
+        "start_utc: not a time in the format '%d.%m.%Y %H:%M' (use --time-format '%Y-%m-%d %H:%M'): '2024-06-01 12:00'"
+    )
     assert load_file(file, "--time-format", "%d.%m.%Y %H:%M") == (1, "", f"{file}, line 2: {said}\n")
-    written(file, "start_utc,kW\nnow,1\n")
-    assert load_file(file, "--time-format", "%d.%m.%Y %H:%M")[0] == 1
+    written(file, "start_utc,kW\n1 now,1\n")
+    said = "start_utc: not a time in the format '%d.%m.%Y %H:%M' (--time-format): '1 now'"
+    assert load_file(file, "--time-format", "%d.%m.%Y %H:%M") == (1, "", f"{file}, line 2: {said}\n")
+    for text in ("now", "today"):
+        written(file, f"start_utc,kW\n01.06.2024 12:00,1\n{text},1\n01.06.2024 12:05,1\n")
+        assert load_file(file, "--time-format", "%d.%m.%Y %H:%M")[0] == 1
 
 
 def test_rejects_have_both_columns_and_load_again(repo, load_file, tmp_path):

@@ -230,9 +230,10 @@ class TimeParser:
         return times, dates
 
     def _reason(self, text: str) -> str:
-        if not self._layout.time_format:
+        time_format = self._layout.time_format
+        if not time_format:
             return reason_of(f"not a time{hint(text)}", text)
-        return reason_of(f"not a time in the format {self._layout.time_format!r} (--time-format)", text)
+        return reason_of(f"not a time in the format {time_format!r}{hint(text) or ' (--time-format)'}", text)
 
     def _localize(self, cell: _Distinct, *, first: bool) -> pd.DatetimeIndex:
         """Convert the naive times from the layout's zone; an ambiguous one to the first or the second time."""
