@@ -20,6 +20,7 @@ from loading import counts, loaded, stored, written
 from pvsite_sql import InvalidInput
 from pvsite_sql.load import Layout, csv_files, load
 from pvsite_sql.load.number_times import parse_number_times
+from pvsite_sql.load.periods import PeriodParser
 from pvsite_sql.load.time_formats import fitting_formats
 from pvsite_sql.load.times import TimeParser
 from pvsite_sql.load.zones import parse_zone
@@ -182,12 +183,12 @@ def test_files_as_portals_write_them(repo, load_file, file):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (["--dates-are-midnight"], [("05-31T22:00", 1500.0, 5)]),
-        (["--interval", "1440"], [("05-31T22:00", 1500.0, 1440)]),
+        (["--dates-are-midnight"], [("05-31T22:00", 1.5, 5)]),
+        (["--interval", "1440"], [("05-31T22:00", 1.5, 1440)]),
     ],
 )
 def test_dates_without_a_time(repo, load_file, tmp_path, options, found):
-    arguments = ("--time-column", "Datum", "--separator", ";", "--timezone", "Europe/Berlin", "--unit", "MW")
+    arguments = ("--time-column", "Datum", "--separator", ";", "--timezone", "Europe/Berlin")
     file = FILES / "times_dates_alone.csv"
     said = f"Datum: a date without a time: '2024-06-01'; {WAYS_OUT}"
     assert load_file(file, *arguments) == (1, "", f"{file}, line 2: {said}\n")
@@ -297,7 +298,7 @@ def test_date_and_time_of_parquet(repo, load_file, tmp_path):
     with rejects.open(newline="") as opened:
         assert list(csv.reader(opened)) == [
             ["file", "line", "reason", "day", "clock", "kW"],
-            [str(file), "3", "day: not a time: '01:00:00.000000000'", "", "01:00:00.000000000", "3.0"],
+            [str(file), "3", "day: not a time: '01:00:00.000000000'", "", "01:00:00.000000000", "3"],
         ]
 
 
@@ -371,6 +372,39 @@ def test_dates_and_periods_of_other_types(repo, load_file, tmp_path, dates, numb
     given = ("--time-column", "day", "--period-column", "n", "--interval", "30", *LONDON)
     assert load_file(file, *given, *options) == (0, counts(inserted=1), "")
     assert stored(repo) == [(at("06-30T00:00"), 1.0, 30.0)]
+
+
+ZONES = ["Europe/London", "America/New_York", "America/Havana", "Australia/Lord_Howe", "Asia/Kathmandu"]
+HALF_HOUR = timedelta(minutes=30)
+
+
+def parsed(layout, interval, **cells):
+    """The starts of readings of one site."""
+    rows = len(next(iter(cells.values())))
+    times, reasons = PeriodParser(layout, interval).parse(
+        {key.replace("_2", " 2"): column for key, column in cells.items()}, pd.Categorical(["site"] * rows)
+    )
+    assert not any(reasons.values())
+    return times["start_utc"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_year_of_half_hours_in_its_time_zone(zone):
+    """In Havana clocks skip and repeat midnight, in Lord Howe they move by half an hour."""
+    local = pd.date_range("2024-01-01", "2025-01-01", freq="30min", tz=zone, inclusive="left")
+    starts = local.tz_convert("UTC")
+    days, clocks = local.strftime("%d/%m/%Y").to_series(), local.strftime("%H:%M")
+    numbers = days.groupby(days.to_numpy()).cumcount() + 1
+    options = {"time_column": ("day", "clock"), "time_format": "%d/%m/%Y %H:%M", "timezone": zone}
+    layout = Layout(time_column="day", period_column="n", time_format="%d/%m/%Y", timezone=zone)
+    found = parsed(layout, HALF_HOUR, start_utc=days.tolist(), period=[str(number) for number in numbers])
+    assert (found == starts).all()
+    layout = Layout(**options, ambiguous="order")
+    found = parsed(layout, None, start_utc=days.tolist(), start_utc_2=clocks.tolist())
+    assert (found == starts).all()
+    layout = Layout(**options, ambiguous="order", label="end")
+    found = parsed(layout, HALF_HOUR, start_utc=days.tolist(), start_utc_2=clocks.tolist())
+    assert (found == starts - HALF_HOUR).all()
 
 
 def test_days_begin_where_clocks_skip_or_repeat_midnight(repo, load_file, tmp_path):
@@ -538,12 +572,13 @@ def test_numbers_of_parquet(repo, load_file, tmp_path):
         (pa.array([noon, noon + 300]), ["--time-format", "epoch"]),
         (pa.array([noon * 1000.0, None, noon * 1000.0 + 300_000]).drop_null(), ["--time-format", "epoch-ms"]),
         (pa.array([45444.5, 45444.5 + 5 / 1440]), ["--time-format", "excel"]),
+        (pa.array([202406011200, 202406011205]), ["--time-format", "%Y%m%d%H%M"]),
     ):
         file = parquet(tmp_path / "a.parquet", t=column, kW=[1.0, 2.0])
         assert load_file(file, "--time-column", "t", *options)[::2] == (0, "")
         assert [start for start, _, _ in stored(repo)] == [at("06-01T12:00"), at("06-01T12:05")]
     code, _, err = load_file(file, "--time-column", "t")
-    said = "t: must be datetimes, got dtype float64; if they are numbers, use --time-format epoch, epoch-ms, excel\n"
+    said = "t: must be datetimes, got dtype int64; if they are numbers, use --time-format epoch, epoch-ms, excel\n"
     assert (code, err) == (1, f"{file}, {said}")
     file = parquet(tmp_path / "a.parquet", t=pa.array([1, None]), kW=[1.0, 2.0])
     code, _, err = load_file(file, "--time-column", "t", "--time-format", "epoch")
@@ -607,10 +642,16 @@ def test_a_time_that_is_not_iso_8601_is_told_its_format(load_file, tmp_path, tex
 
 def test_a_time_that_has_another_format(load_file, tmp_path):
     file = written(tmp_path / "a.csv", "start_utc,kW\n2024-06-01 12:00,1\n")
-    said = "start_utc: not a time in the format '%d.%m.%Y %H:%M' (--time-format): '2024-06-01 12:00'"
+    said = (
+        "start_utc: not a time in the format '%d.%m.%Y %H:%M' (use --time-format '%Y-%m-%d %H:%M'): '2024-06-01 12:00'"
+    )
     assert load_file(file, "--time-format", "%d.%m.%Y %H:%M") == (1, "", f"{file}, line 2: {said}\n")
-    written(file, "start_utc,kW\nnow,1\n")
-    assert load_file(file, "--time-format", "%d.%m.%Y %H:%M")[0] == 1
+    written(file, "start_utc,kW\n1 now,1\n")
+    said = "start_utc: not a time in the format '%d.%m.%Y %H:%M' (--time-format): '1 now'"
+    assert load_file(file, "--time-format", "%d.%m.%Y %H:%M") == (1, "", f"{file}, line 2: {said}\n")
+    for text in ("now", "today"):
+        written(file, f"start_utc,kW\n01.06.2024 12:00,1\n{text},1\n01.06.2024 12:05,1\n")
+        assert load_file(file, "--time-format", "%d.%m.%Y %H:%M")[0] == 1
 
 
 def test_rejects_have_both_columns_and_load_again(repo, load_file, tmp_path):

@@ -16,6 +16,7 @@ from .batch import Cells
 from .layout import DEFAULT_INTERVAL, Layout, is_time_key
 from .reasons import NO_VALUE, Reasons, by_row, factorize, reason_of
 from .times import TimeParser, Times
+from .values import as_texts
 from .zones import localizable, parse_zone, start_of_day
 
 __all__ = ["PeriodParser"]
@@ -144,7 +145,7 @@ class PeriodParser:
         """Return the cells of several columns as texts, joined by a blank."""
         if len(columns) == 1:
             return columns[0]
-        texts = [_texts(column) for column in columns]
+        texts = [as_texts(column) if isinstance(column, pd.Series) else column for column in columns]
         if self._layout.time_format is None:  # a column of dates may have been written as one of times
             dates = {text: _MIDNIGHT.sub("", text.strip()) for text in set(texts[0])}
             texts[0] = [dates[text] for text in texts[0]]
@@ -180,11 +181,3 @@ def _period_numbers(cells: Cells) -> tuple[Array, Reasons]:
     }
     numbers = [0 if code in reasons else int(float(text)) for code, text in enumerate(texts)]
     return np.array([*numbers, 0])[codes], by_row(codes, reasons | {-1: NO_VALUE})
-
-
-def _texts(cells: Cells) -> Sequence[str]:
-    """Return the texts of a column; of whole numbers without decimals, and "" for a missing cell."""
-    if not isinstance(cells, pd.Series):
-        return cells
-    values = ["" if missing else cell for missing, cell in zip(cells.isna(), cells.tolist(), strict=True)]
-    return [str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell) for cell in values]

@@ -16,6 +16,7 @@ from .layout import Layout
 from .number_times import NUMBER_FORMATS, parse_number_times
 from .reasons import Reasons, by_row, factorize, reason_of
 from .time_formats import date_formats, has_time_of_day, hint, midnight_formats
+from .values import as_texts
 from .zones import localizable, parse_zone, start_of_day
 
 __all__ = ["TimeParser", "Times"]
@@ -159,7 +160,9 @@ class TimeParser:
             local = pd.DatetimeIndex(uniques)
             times = local.tz_localize("UTC") if local.tz is None else local.tz_convert("UTC")
             return _Distinct(codes, texts, times, local.tz_localize(None), none | (local.tz is None), none, none, {})
-        elif time_format in NUMBER_FORMATS and pd.api.types.is_numeric_dtype(cells.dtype):
+        elif time_format and pd.api.types.is_numeric_dtype(cells.dtype):
+            if time_format not in NUMBER_FORMATS:
+                return self._parse_texts(codes, as_texts(pd.Series(uniques)))
             times, reasons = parse_number_times(np.asarray(uniques), time_format)
         else:
             raise InvalidInput(
@@ -227,9 +230,10 @@ class TimeParser:
         return times, dates
 
     def _reason(self, text: str) -> str:
-        if not self._layout.time_format:
+        time_format = self._layout.time_format
+        if not time_format:
             return reason_of(f"not a time{hint(text)}", text)
-        return reason_of(f"not a time in the format {self._layout.time_format!r} (--time-format)", text)
+        return reason_of(f"not a time in the format {time_format!r}{hint(text) or ' (--time-format)'}", text)
 
     def _localize(self, cell: _Distinct, *, first: bool) -> pd.DatetimeIndex:
         """Convert the naive times from the layout's zone; an ambiguous one to the first or the second time."""

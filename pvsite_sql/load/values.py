@@ -12,7 +12,7 @@ import pandas as pd
 
 from .batch import Cells
 
-__all__ = ["as_cells", "as_text", "python_values"]
+__all__ = ["as_cells", "as_text", "as_texts", "python_values"]
 
 _EXACT = 2**53  # up to which floats are whole numbers without gaps
 
@@ -47,6 +47,11 @@ def as_text(value: object, decimal: str = ".") -> str:
         seconds = round(value.total_seconds())
         return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     return str(value)
+
+
+def as_texts(cells: Cells) -> list[str]:
+    """Return the texts of a column."""
+    return [as_text(value) for value in python_values(cells)]
 
 
 def python_values(cells: Cells) -> Iterable[Any]:
