@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from uuid import UUID
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -136,6 +137,24 @@ def test_rejects_of_parquet_with_numbers(repo, dsn, options, tmp_path):
     given = [*options, "--time-column", "2", "--power-column", "3", "--rejects"]
     rejects = tmp_path / "rejects.csv"
     assert loaded(dsn, tmp_path / "a.parquet", *given, rejects) == (0, counts(inserted=1, rejected=1), "")
+    head, _, tail = rejects.read_text().rpartition("none")
+    mended = written(tmp_path / "mended.csv", f"{head}-0.25{tail}")
+    assert loaded(dsn, mended, *given, rejects) == (0, counts(inserted=1), "")
+    assert stored(repo) == BOTH
+
+
+def test_a_workbook_without_a_header(repo, dsn, options, tmp_path):
+    workbook = openpyxl.Workbook()
+    for row in (["Roof"], [TEN.replace(tzinfo=None), "on", 1.5], ["2024-06-01 10:15", "on", "none"], ["Total", 2]):
+        workbook.active.append(row)
+    workbook.save(tmp_path / "a.xlsx")
+    given = [*options, "--time-column", "1", "--power-column", "3", "--skip-lines", "1", "--skip-footer", "1"]
+    code, out, err = loaded(dsn, tmp_path / "a.xlsx", *given)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"{tmp_path / 'a.xlsx'}, row 2: a reading instead of a header: '2024-06-01 10:00:00', 'on', ")
+    rejects = tmp_path / "rejects.csv"
+    given += ["--no-header", "--rejects"]
+    assert loaded(dsn, tmp_path / "a.xlsx", *given, rejects) == (0, counts(inserted=1, rejected=1), "")
     head, _, tail = rejects.read_text().rpartition("none")
     mended = written(tmp_path / "mended.csv", f"{head}-0.25{tail}")
     assert loaded(dsn, mended, *given, rejects) == (0, counts(inserted=1), "")

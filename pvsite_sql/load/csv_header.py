@@ -6,14 +6,15 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from ..errors import InvalidInput
-from .batch import REJECT_COLUMNS, WIDE_KEY
-from .layout import Layout, MissingColumn, column_name
+from .batch import REJECT_COLUMNS
+from .headers import column_names, is_number, numbered_names, refuse_reading
+from .layout import Layout, MissingColumn
 from .rejects import numbered_columns
 from .sniff import SEPARATORS, find_encoding, option_value
 from .units import check_units_below
@@ -150,8 +151,7 @@ def _found(lines: _Lines, layout: Layout) -> Header:
                 if layout.skip_lines or lines.used >= _MAX_LINES:
                     break
             else:
-                if not layout.wide:
-                    _refuse_reading(header, positions, lines)
+                refuse_reading(header, positions, f"{lines.file}, line {lines.used}")
                 for below in islice(rows, layout.skip_after_header):
                     check_units_below(header, below, positions, layout, lines.file)
                 return _header(lines, layout, header, positions)
@@ -165,16 +165,6 @@ def _found(lines: _Lines, layout: Layout) -> Header:
     raise InvalidInput(f"{missing.reason}{place}{advice and '; '}{advice}")
 
 
-def _refuse_reading(header: Sequence[str], positions: Mapping[str, int], lines: _Lines) -> None:
-    """Raise an error if a header is a reading, which would be lost: any row has the columns that numbers mean."""
-    cells = [header[position] for key, position in positions.items() if key in ("start_utc", "end_utc", "power_kw")]
-    if all(cell[:1].isdigit() for cell in cells[:-1]) and _is_number(cells[-1]):
-        raise InvalidInput(
-            f"{lines.file}, line {lines.used}: a reading instead of a header: {', '.join(map(repr, header))}; "
-            "use --no-header, or --skip-lines if the header comes later"
-        )
-
-
 def _without_header(lines: _Lines, layout: Layout) -> Header:
     before = lines.used
     try:
@@ -183,7 +173,7 @@ def _without_header(lines: _Lines, layout: Layout) -> Header:
         raise InvalidInput(f"{lines.file}, line {before + 1}: invalid quotes: {error}") from None
     if row is None:
         raise InvalidInput(f"{lines.file} is empty")
-    names = [f"column {number}" for number in range(1, len(row) + 1)]
+    names = numbered_names(row)
     try:
         positions = layout.select_columns(names, lines.file)
     except MissingColumn:
@@ -205,13 +195,13 @@ def _of_rejects(lines: _Lines, layout: Layout) -> Header:
     if missing := [position + 1 for position in positions.values() if not names[position]]:
         raise InvalidInput(f"{lines.file} has no column {missing[0]}: it has the columns of an earlier load")
     found = _header(lines, layout, header, {key: fields[position] for key, position in positions.items()})
-    return replace(found, columns=_names(names, positions), positions=positions)
+    return replace(found, columns=column_names(names, positions), positions=positions)
 
 
 def _header(lines: _Lines, layout: Layout, names: list[str], fields: dict[str, int]) -> Header:
     named = [number for number, name in enumerate(names, 1) if name]
     return Header(
-        columns=_names(names, fields),
+        columns=column_names(names, fields),
         fields=fields,
         positions=fields,
         width=len(names),
@@ -221,14 +211,6 @@ def _header(lines: _Lines, layout: Layout, names: list[str], fields: dict[str, i
         ahead=lines.read[lines.used :],
         skip_footer=layout.skip_footer,
     )
-
-
-def _names(header: Sequence[str], positions: Mapping[str, int]) -> dict[str, str]:
-    """Return the names for messages; of columns of sites those of the header, which name the sites."""
-    return {
-        key: header[position] if key.startswith(WIDE_KEY) else column_name(header, position)
-        for key, position in positions.items()
-    }
 
 
 def _advice(lines: Sequence[str], header: Sequence[str], layout: Layout, file: str) -> str:
@@ -241,7 +223,7 @@ def _advice(lines: Sequence[str], header: Sequence[str], layout: Layout, file: s
         return f"it is not encoded in utf-8: use --encoding {encoding}"
     if not layout.header:
         return "if other lines come first, use --skip-lines"
-    if any(map(_is_number, header)):
+    if any(map(is_number, header)):
         return "if the file has no header, use --no-header and the numbers of the columns"
     advice = "" if layout.wide else "name its columns with --site-column (or --site), --time-column and --power-column"
     if layout.skip_lines or len(lines) >= _MAX_LINES:
@@ -259,7 +241,7 @@ def _separator_advice(lines: Sequence[str], layout: Layout, file: str) -> str:
 def _has_columns(lines: Iterable[str], separator: str, layout: Layout, file: str) -> bool:
     for line in lines:
         fields = _fields(line, separator)
-        names = fields if layout.header else [f"column {number}" for number in range(1, len(fields) + 1)]
+        names = fields if layout.header else numbered_names(fields)
         try:
             layout.select_columns(names, file)
         except MissingColumn:
@@ -274,11 +256,3 @@ def _fields(line: str, separator: str) -> list[str]:
     with suppress(csv.Error):
         return [field.strip() for field in next(csv.reader([line], delimiter=separator), [])]
     return []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return False
-    return True

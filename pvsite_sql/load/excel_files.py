@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import InvalidInput, PvsiteSqlError
 from .batch import Batch, Cells
+from .headers import column_names, numbered_names, refuse_reading
 from .layout import Layout, MissingColumn
 from .units import check_units_below
 from .values import as_cells, as_text
@@ -59,7 +60,7 @@ def excel_batches(path: str, layout: Layout) -> Iterator[Batch]:
             sheet.reset_dimensions()  # some programs write wrong ones
             rows = _rows(sheet, path)
             rows, names, positions = _header(rows, layout, path, others)
-            columns = {key: names[position] for key, position in positions.items()}
+            columns = column_names(names, positions)
             times = [key for key in columns if key.startswith("start_utc")]
             while batch := list(islice(rows, _BATCH_ROWS)):
                 cells = {
@@ -121,10 +122,10 @@ def _header(
     rows = (row for row in rows if row[0] > layout.skip_lines)
     if not layout.header:
         first = list(islice(rows, 1))
-        names = [f"column {number}" for number in range(1, 1 + max((len(values) for _, values in first), default=0))]
+        names = numbered_names(first[0][1] if first else [])
         return chain(first, rows), names, layout.select_columns(names, file)
     missing: MissingColumn | None = None
-    for count, (_, values) in enumerate(rows, 1):
+    for count, (number, values) in enumerate(rows, 1):
         names = [as_text(value).strip() for value in values]
         try:
             positions = layout.select_columns(names, file)
@@ -133,6 +134,7 @@ def _header(
             if layout.skip_lines or count == _MAX_ROWS_BEFORE_HEADER:
                 break
         else:
+            refuse_reading(names, positions, f"{file}, row {number}")
             for _, below in islice(rows, layout.skip_after_header):
                 check_units_below(names, [as_text(value) for value in below], positions, layout, file)
             return rows, names, positions

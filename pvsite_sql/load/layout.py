@@ -24,7 +24,6 @@ __all__ = [
     "MissingColumn",
     "SiteKey",
     "Unit",
-    "column_name",
     "find_column",
     "is_time_key",
 ]
@@ -295,14 +294,6 @@ class Layout:
 
 class MissingColumn(InvalidInput):
     """A header does not have a column."""
-
-
-def column_name(header: Sequence[str], position: int) -> str:
-    """Return the name of a column for messages, which distinguishes it from other ones."""
-    name = header[position]
-    if not name:
-        return f"column {position + 1}"
-    return name if header.count(name) == 1 else f"{name} (column {position + 1})"
 
 
 def _listed(columns: Any) -> list[str | int]:
