@@ -80,6 +80,14 @@ class ForecastLayout(Layout):
                     f"must be p and the percentile, such as p10 or p2.5, got {level!r}", column="level_columns"
                 )
 
+    @property
+    def column_options(self) -> str:
+        """The options that name the columns, for messages."""
+        return (
+            "--site-column (or --site), --timestamp-column (or --timestamp), --time-column, "
+            "--end-column (or --interval) and --power-column"
+        )
+
     def _given_columns(self) -> dict[str, list[str | int]]:
         """Return the columns that each option gives; an empty list for one that is found by its name."""
         given = super()._given_columns()

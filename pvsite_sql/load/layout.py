@@ -170,6 +170,11 @@ class Layout:
         return {name: _listed(columns) for name, columns in given.items() if columns is not None or name in by_name}
 
     @property
+    def column_options(self) -> str:
+        """The options that name the columns, for messages."""
+        return "--site-column (or --site), --time-column and --power-column"
+
+    @property
     def has_numbers(self) -> bool:
         """Whether a column is given by its number."""
         return any(_number(column) is not None for columns in self._given_columns().values() for column in columns)
@@ -265,7 +270,7 @@ class Layout:
             both = [name for name in ("power_kw", "generation_power_kw") if name in header]
             if len(both) > 1:
                 raise InvalidInput(
-                    f"{file} has the columns power_kw and generation_power_kw: choose one as the power column"
+                    f"{file} has the columns power_kw and generation_power_kw: choose one with --power-column"
                 )
             columns["power_kw"] = (both or ["power_kw"])[0]
         found = {key: find_column(column, header, file) for key, column in columns.items() if column is not None}
