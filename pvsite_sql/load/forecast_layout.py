@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from ..engine.forecast_frames import level_columns
 from ..errors import InvalidInput
@@ -48,6 +48,8 @@ class ForecastLayout(Layout):
     Raises:
         InvalidInput: an attribute has an invalid value.
     """
+
+    takes_energy: ClassVar[bool] = False
 
     timestamp_column: str | int | None = None
     created_column: str | int | None = None

@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 from uuid import UUID
 
 from ..engine.inputs import as_name
@@ -84,6 +84,8 @@ class Layout:
     Raises:
         InvalidInput: an attribute has an invalid value.
     """
+
+    takes_energy: ClassVar[bool] = True
 
     site_uuid: UUID | None = None
     site_column: str | int | None = None
