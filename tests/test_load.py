@@ -164,7 +164,7 @@ def test_the_order_of_an_hour_shown_twice_is_each_sites_own(repo, site, dsn, tmp
 def test_times_that_clocks_show_twice_or_never_are_named(repo, site, dsn, tmp_path):
     autumn = written(tmp_path / "autumn.csv", in_london(site, AUTUMN))
     code, out, err = loaded(dsn, autumn, "--timezone", "Europe/London")
-    said = "start_utc: an ambiguous time in Europe/London: '2024-10-27 01:00'"
+    said = "start_utc: an ambiguous time in Europe/London; choose one with --ambiguous: '2024-10-27 01:00'"
     assert (code, out, err) == (1, "", f"{autumn}, line 3: {said}\n")
     spring = written(tmp_path / "spring.csv", in_london(site, ["00:30", "01:30", "02:00"], day="2024-03-31"))
     for rule in ("error", "earlier", "later", "order"):
@@ -530,7 +530,7 @@ UNFIT = {
     "another header": (b"a,b\n", "has no column 'site_uuid'; its header is 'a', 'b'"),
     "another separator": (b"site_uuid;start_utc;power_kw\n", "its header is 'site_uuid;start_utc;power_kw'"),
     "a column twice": (b"site_uuid,start_utc,power_kw,start_utc\n", "has 2 columns 'start_utc'"),
-    "both names": (b"site_uuid,start_utc,power_kw,generation_power_kw\n", "choose one as the power column"),
+    "both names": (b"site_uuid,start_utc,power_kw,generation_power_kw\n", "choose one with --power-column"),
     "a zip file": (b"PK\x03\x04\x14\0\0\0\x08\0", "cannot be read: File is not a zip file"),
     "a cut gzip file": (gzip.compress(b"site_uuid,start_utc,power_kw\n" * 99)[:-9], "cannot be read: "),
     "a bad gzip file": (gzip.compress(b"site_uuid,start_utc,power_kw\n")[:12] + b"\xff" * 40, "cannot be read: "),
@@ -623,6 +623,10 @@ def test_help_fits_and_shows_examples_line_by_line():
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     assert "\n  pvsite-sql load 2023.csv.gz 2024.csv.gz\n" in out
+    columns, times = out.partition("\nColumns:\n")[2].partition("\nTimes:\n")[::2]
+    assert "\n  --time-column NAME " in columns
+    assert "\n  --timezone ZONE " in times
+    assert out.count("\n  --timezone ZONE ") == out.count("\n  --dsn DSN ") == 1
     assert "PVSITE_SQL_DSN" in out
 
 

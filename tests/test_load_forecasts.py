@@ -410,7 +410,8 @@ def test_forecasts_that_are_stored_already(dsn, tmp_path, options, counts, kept)
 @pytest.mark.parametrize(
     ("header", "options", "said"),
     [
-        (HEADER.replace("end_utc", "end"), [], "--interval"),
+        (HEADER.replace("end_utc", "end"), [], "no column has the ends of the values; add --interval"),
+        (HEADER.replace("forecast_power_kw", "E (kWh)"), ["--power-column", "E (kWh)"], "forecasts are powers"),
         (HEADER.replace("timestamp_utc", "made"), [], "has no column 'timestamp_utc'"),
         (HEADER, ["--timestamp", "2024-06-01"], "has a column 'timestamp_utc'"),
         (HEADER.replace("end_utc", "model_name"), ["--model-name", "gbm"], "has a column 'model_name'"),

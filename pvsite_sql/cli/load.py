@@ -67,7 +67,9 @@ def load(
     site: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", rich_help_panel=_COLUMNS, help="Site of all rows, for files without a site column: its uuid."
+            metavar="KEY",
+            rich_help_panel=_COLUMNS,
+            help="Site of all rows, for files without a site column: its uuid, or what --site-key says.",
         ),
     ] = None,
     site_column: Annotated[
@@ -122,7 +124,7 @@ def load(
             metavar="NAME",
             rich_help_panel=_COLUMNS,
             help="Column with the power; with --wide also several, one option each. [default: power_kw or "
-            "generation_power_kw]",
+            "generation_power_kw; of forecasts, forecast_power_kw]",
         ),
     ] = None,
     wide: Annotated[
@@ -163,7 +165,7 @@ def load(
             show_default=False,
             rich_help_panel=_TIMES,
             help="Duration of each reading, for files without an end column. 1440 is a day in --timezone. [default: 5; "
-            "energies require it]",
+            "required for energy and forecasts]",
         ),
     ] = None,
     label: Annotated[
@@ -204,7 +206,10 @@ def load(
         ),
     ] = False,
     separator: Annotated[
-        str, typer.Option(metavar="CHARACTER", help="Field separator of CSV files; use 'tab' for tabs.")
+        str,
+        typer.Option(
+            metavar="CHARACTER", rich_help_panel=_CSV, help="Field separator of CSV files; use 'tab' for tabs."
+        ),
     ] = ",",
     decimal: Annotated[
         str, typer.Option(metavar="CHARACTER", rich_help_panel=_POWER, help="Decimal sign in CSV files, . or ,")
@@ -283,7 +288,7 @@ def load(
     level_column: of_forecasts.LevelColumn = None,
     dsn: Dsn = None,
 ) -> None:
-    """Load readings or forecasts from CSV and Parquet files, all of them or none.
+    """Load readings or forecasts from files, all of them or none.
 
     A CSV file has a line of column names. Lines before it and blank lines are ignored. If a row cannot be stored, for
     example because its site does not exist, the load fails, names the line and stores nothing. With --each, earlier
@@ -297,12 +302,16 @@ def load(
     the result is the same as that of one complete run. Prints how many rows were inserted, updated, skipped (stored
     already, or duplicates in the input) and rejected.
 
+    With --forecasts, a file has a row for each value, and the counts are forecasts. A forecast with a row that cannot
+    be stored is rejected as a whole. The rows of a forecast must be close together, as in a file sorted by timestamp.
+
     \b
     Examples:
     pvsite-sql load roof.csv --preview
     pvsite-sql load 2023.csv.gz 2024.csv.gz
     pvsite-sql load roof.csv --site 7f3c1f0e-6d1f-4a52-8c3c-0d2b5f8e9a11 \\
         --time-column time --power-column power --unit W --timezone Europe/London
+    pvsite-sql load --forecasts runs.parquet --model-name gbm --model-version 7
     """  # noqa: D301  click reads the backspace
     site_column = None if site is not None and from_profile(context, "site_column") else site_column
     if site is not None and site_column is not None:
@@ -388,8 +397,7 @@ def load(
         notes: tuple[str, ...] = ()
         with _notes_of_ignored_files():
             if isinstance(layout, ForecastLayout):
-                slot = duration if of_forecasts.is_given(context, "interval") else None
-                result = load_forecasts(repo, files, layout, interval=slot, **common)
+                result = load_forecasts(repo, files, layout, interval=duration, **common)
             else:
                 result = load_readings(repo, files, layout, interval=duration, **common)
                 notes = result.notes

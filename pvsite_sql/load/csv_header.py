@@ -131,7 +131,7 @@ class _Lines:
         encoding = find_encoding(written)
         if encoding.startswith("utf-16"):
             raise InvalidInput(f"{self.file} is encoded in UTF-16: use --encoding {encoding}")
-        raise InvalidInput(f"{self.file} is not a CSV, gzipped CSV or Parquet file")
+        raise InvalidInput(f"{self.file} is not a CSV, JSON, NDJSON, Parquet, Excel (.xlsx) or zip file")
 
 
 def _found(lines: _Lines, layout: Layout) -> Header:
@@ -225,7 +225,7 @@ def _advice(lines: Sequence[str], header: Sequence[str], layout: Layout, file: s
         return "if other lines come first, use --skip-lines"
     if any(map(is_number, header)):
         return "if the file has no header, use --no-header and the numbers of the columns"
-    advice = "" if layout.wide else "name its columns with --site-column (or --site), --time-column and --power-column"
+    advice = "" if layout.wide else f"name its columns with {layout.column_options}"
     if layout.skip_lines or len(lines) >= _MAX_LINES:
         advice += f"{advice and ', or '}use --skip-lines, if it comes on another line"
     return advice

@@ -162,9 +162,7 @@ def _is_number(value: object) -> bool:
 
 def _ends(starts: pd.Series[Any], interval: timedelta | None) -> pd.Series[Any]:
     if interval is None:
-        raise InvalidInput(
-            "the file has no end column: give its name with --end-column, or --interval", column="end_utc"
-        )
+        raise InvalidInput("no column has the ends of the values; add --interval (minutes), or --end-column")
     return starts + interval
 
 

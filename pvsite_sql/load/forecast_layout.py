@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from ..engine.forecast_frames import level_columns
 from ..errors import InvalidInput
@@ -49,6 +49,8 @@ class ForecastLayout(Layout):
         InvalidInput: an attribute has an invalid value.
     """
 
+    takes_energy: ClassVar[bool] = False
+
     timestamp_column: str | int | None = None
     created_column: str | int | None = None
     level_columns: Mapping[str, str | int] | None = None
@@ -79,6 +81,14 @@ class ForecastLayout(Layout):
                 raise InvalidInput(
                     f"must be p and the percentile, such as p10 or p2.5, got {level!r}", column="level_columns"
                 )
+
+    @property
+    def column_options(self) -> str:
+        """The options that name the columns, for messages."""
+        return (
+            "--site-column (or --site), --timestamp-column (or --timestamp), --time-column, "
+            "--end-column (or --interval) and --power-column"
+        )
 
     def _given_columns(self) -> dict[str, list[str | int]]:
         """Return the columns that each option gives; an empty list for one that is found by its name."""

@@ -269,8 +269,9 @@ class _Reader:
         return InvalidInput(f"{self._place(source, number)}: {reason}{unknown}")
 
     def _located(self, error: InvalidInput, source: int) -> InvalidInput:
-        reason = f"{self._files[source].file}, {self._column(error.column, source)}: {error.reason}"
-        return error.replace(reason=reason, column=None)
+        column = self._column(error.column, source)
+        place = f"{self._files[source].file}, {column}" if column else self._files[source].file
+        return error.replace(reason=f"{place}: {error.reason}", column=None)
 
     def _column(self, key: str | None, source: int) -> str:
         """Return the name of a column in a file."""

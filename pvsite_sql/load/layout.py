@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 from uuid import UUID
 
 from ..engine.inputs import as_name
@@ -83,6 +83,8 @@ class Layout:
     Raises:
         InvalidInput: an attribute has an invalid value.
     """
+
+    takes_energy: ClassVar[bool] = True
 
     site_uuid: UUID | None = None
     site_column: str | int | None = None
@@ -167,6 +169,11 @@ class Layout:
         else:
             by_name.add("site_column")
         return {name: _listed(columns) for name, columns in given.items() if columns is not None or name in by_name}
+
+    @property
+    def column_options(self) -> str:
+        """The options that name the columns, for messages."""
+        return "--site-column (or --site), --time-column and --power-column"
 
     @property
     def has_numbers(self) -> bool:
@@ -264,7 +271,7 @@ class Layout:
             both = [name for name in ("power_kw", "generation_power_kw") if name in header]
             if len(both) > 1:
                 raise InvalidInput(
-                    f"{file} has the columns power_kw and generation_power_kw: choose one as the power column"
+                    f"{file} has the columns power_kw and generation_power_kw: choose one with --power-column"
                 )
             columns["power_kw"] = (both or ["power_kw"])[0]
         found = {key: find_column(column, header, file) for key, column in columns.items() if column is not None}

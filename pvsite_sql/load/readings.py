@@ -64,7 +64,7 @@ def load(
     progress: Callable[[Progress], object] | None = None,
     stored: Callable[[str, LoadResult], object] | None = None,
 ) -> LoadResult:
-    """Load readings from CSV and Parquet files, all of them or none, in bounded memory.
+    """Load readings from files, all of them or none, in bounded memory.
 
     Args:
         repo: the load uses two connections of its pool.

@@ -115,7 +115,10 @@ class TimeParser:
             } | reasons
             if self._layout.ambiguous == "error":
                 for code in np.flatnonzero(ambiguous).tolist():
-                    reasons[code] = reason_of(f"an ambiguous time in {self._layout.timezone}", str(cell.texts[code]))
+                    reasons[code] = reason_of(
+                        f"an ambiguous time in {self._layout.timezone}; choose one with --ambiguous",
+                        str(cell.texts[code]),
+                    )
         times = _take(later if self._layout.ambiguous == "later" else times_utc, cell.codes)
         if self._layout.ambiguous == "order" and ambiguous.any():
             repeated = np.zeros(len(times), bool)
@@ -167,7 +170,7 @@ class TimeParser:
         else:
             raise InvalidInput(
                 f"must be datetimes, got dtype {cells.dtype}; if they are numbers, use --time-format "
-                f"{', '.join(NUMBER_FORMATS)}"
+                f"{', '.join(list(NUMBER_FORMATS)[:-1])} or {list(NUMBER_FORMATS)[-1]}"
             )
         return _Distinct(
             codes, texts, times, times.tz_localize(None), none | (time_format == "excel"), none, none, reasons

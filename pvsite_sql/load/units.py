@@ -82,7 +82,9 @@ def _check(said: Unit | None, layout: Layout, place: str, *, unique: bool) -> No
     if said is None or said == layout.unit:
         return
     use = f"use --unit {said}"
-    if is_energy(said) and not is_energy(layout.unit):
+    if is_energy(said) and not layout.takes_energy:
+        use = "forecasts are powers, so divide it by the hours of a row"
+    elif is_energy(said) and not is_energy(layout.unit):
         use += " (and --counter if the meter counts up)"
     otherwise = "give the column by its number" if unique else "correct the file"
     raise InvalidInput(f"{place} says {said}, but --unit is {layout.unit}: {use}, or {otherwise} if that is wrong")
