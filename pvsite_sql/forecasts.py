@@ -97,7 +97,8 @@ class Forecasts:
             created_utc: the time when the forecasts were made; now by default.
 
         Returns:
-            the number of forecasts inserted, updated and skipped.
+            the number of forecasts inserted, updated and skipped, and how many of the skipped ones differ from the
+            stored ones, which `ignore` keeps.
 
         Raises:
             InvalidInput: a row or an argument is invalid; names the frame, column, rows, site and start.
@@ -993,8 +994,12 @@ def _write(
     updated = 0
     if on_conflict == "replace":
         updated = conn.run("forecasts/insert_replaced", start_utc=first, end_utc=last)
+    skipped = len(new) - inserted - updated
+    differing = 0
+    if skipped and on_conflict == "ignore":  # those that `replace` skips are equal
+        differing = conn.values("forecasts/insert_differing", start_utc=first, end_utc=last)[0]
     conn.run("forecasts/insert_unstage")
-    return InsertResult(inserted=inserted, updated=updated, skipped=len(new) - inserted - updated)
+    return InsertResult(inserted=inserted, updated=updated, skipped=skipped, differing=differing)
 
 
 def _model_uuids(conn: QueryConnection, new: list[NewForecast]) -> dict[tuple[str, str] | None, bytes | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -11,11 +10,12 @@ from uuid import UUID
 
 from .engine import libraries, partitions
 from .engine.arrays import Array, uuid_objects
-from .engine.binary_copy import Type, decode_in_blocks, encode
+from .engine.binary_copy import decode_in_blocks
 from .engine.inputs import as_integer, as_uuids, window
 from .engine.query_connection import QueryConnection
-from .engine.row_types import GENERATION, READINGS
+from .engine.row_types import GENERATION
 from .engine.rows import collector_paused, empty_fields, models_of, times_of
+from .engine.same_keys import KEPT, Rule, SameKey, rule_of
 from .engine.session import Session
 from .errors import Duplicate, InvalidInput
 from .models import Generation, GenerationSum, InsertResult, SumBy
@@ -27,14 +27,11 @@ if TYPE_CHECKING:  # slow to import, and most calls never need it
     from .engine.frames import AnyFrame
     from .engine.generation_frames import Readings
 
-__all__ = ["GenerationOnConflict", "GenerationReadings"]
+__all__ = ["GenerationOnConflict", "GenerationReadings", "SameKey"]
 
 GenerationOnConflict = Literal["ignore", "update", "error"]
 
-_STAGED: dict[str, Type] = {**READINGS, "position": "bigint"}
-_PROBED_SITES = 32  # repeated rows mostly concern all sites; looking up thousands of sites takes longer than the COPY
 _BLOCK_ROWS = 4_096  # decoded together, while the next rows arrive
-_KEEP = {"ignore": "first", "update": "last", "error": "none"}
 
 
 class GenerationReadings:
@@ -57,6 +54,7 @@ class GenerationReadings:
         frames: AnyFrame | Iterable[AnyFrame] | Iterable[Generation],
         *,
         on_conflict: GenerationOnConflict = "ignore",
+        same_key: SameKey | None = None,
         interval: timedelta = timedelta(minutes=5),
         progress: Callable[[int], object] | None = None,
     ) -> InsertResult:
@@ -75,14 +73,23 @@ class GenerationReadings:
             on_conflict: what to do with a reading whose site and start are already stored, or occur earlier in the
                 input. `ignore` keeps the first reading. `update` stores the power and end of the last one and sets
                 `created_utc` to now, if they differ. `error` raises `Duplicate`.
+            same_key: what to do with several rows of the input that have the same site and start, before `on_conflict`
+                applies to a stored reading: store the `first` or the `last` one, or the `mean` or `sum` of their power
+                (their ends must be equal), or raise an error unless they are all `equal`. With `equal`, readings that
+                an earlier call of the same transaction inserted count as rows of the input. By default `on_conflict`
+                decides. In an iterable of frames, all but `first` with `ignore` and `last` with `update` keep the rows
+                in a temporary table of the server until the last frame, if they can concern readings of several frames.
             interval: the duration of readings in a frame without `end_utc`.
             progress: called after each frame or part with the number of rows so far.
 
         Returns:
-            the number of rows inserted, updated and skipped; the sum is the number of rows in the input.
+            the number of rows inserted, updated and skipped; the sum is the number of rows in the input. And how many
+            of the skipped ones differ from what is stored.
 
         Raises:
-            InvalidInput: a frame or an argument is invalid; names the frame, column and rows.
+            InvalidInput: a frame or an argument is invalid; names the frame, column and rows. Or two rows with the same
+                site and start are not `equal`, or have different ends and cannot be combined; names one, and both
+                values.
             MissingReference: a site does not exist.
             Duplicate: `on_conflict` is `error` and a reading is already stored or occurs twice.
 
@@ -94,24 +101,37 @@ class GenerationReadings:
             raise InvalidInput(f"must be a timedelta greater than zero, got {interval!r}", column="interval")
         if interval % timedelta(microseconds=1):  # pandas timedeltas have nanoseconds
             raise InvalidInput(f"must be a whole number of microseconds, got {interval!r}", column="interval")
+        if same_key is not None and same_key not in get_args(SameKey):
+            raise InvalidInput(
+                f"must be 'equal', 'first', 'last', 'mean', 'sum' or None, got {same_key!r}", column="same_key"
+            )
         libraries.load_pandas()
         from .engine.generation_frames import parts_of
+        from .engine.generation_writer import checked
 
+        rule = rule_of(on_conflict, same_key)
         with self._session.staging("generation"):
-            parts, of_one_frame = parts_of(frames, interval, keep=_KEEP[on_conflict])
+            given, of_one_frame = parts_of(frames, interval, keep=KEPT[rule])
+            parts = checked(given, rule)
             head = list(islice(parts, 2 if of_one_frame else 1))
             if not head:
                 return InsertResult()
             if of_one_frame and len(head) == 1:
-                return self._insert_one(head[0], on_conflict, progress)
-            return self._insert_several(chain(head, parts), on_conflict, progress)
+                return self._insert_one(head[0], on_conflict, rule, progress)
+            return self._insert_several(chain(head, parts), on_conflict, rule, progress)
 
     def _insert_one(
-        self, part: Readings, on_conflict: GenerationOnConflict, progress: Callable[[int], object] | None
+        self,
+        part: Readings,
+        on_conflict: GenerationOnConflict,
+        rule: Rule,
+        progress: Callable[[int], object] | None,
     ) -> InsertResult:
+        from .engine.generation_writer import GenerationWriter
+
         def attempt(conn: QueryConnection, *, straight: bool) -> InsertResult:
             with conn.transaction():
-                writer = _Writer(conn, on_conflict, waits=False, savepoints=False)
+                writer = GenerationWriter(conn, on_conflict, rule, several=False)
                 writer.write(part, straight=straight)
                 if progress is not None:
                     progress(writer.row_count)
@@ -131,13 +151,19 @@ class GenerationReadings:
         return self._session.run_in_steps("bulk", work)
 
     def _insert_several(
-        self, parts: Iterator[Readings], on_conflict: GenerationOnConflict, progress: Callable[[int], object] | None
+        self,
+        parts: Iterator[Readings],
+        on_conflict: GenerationOnConflict,
+        rule: Rule,
+        progress: Callable[[int], object] | None,
     ) -> InsertResult:
+        from .engine.generation_writer import GenerationWriter
+
         first = next(parts)
         with self._session.connection("bulk") as conn:  # no retry: what an iterator gave is gone
             partitions.ensure(conn, "generation", first.months(), wait=not self._session.may_block_itself)
             with conn.transaction():
-                writer = _Writer(conn, on_conflict, waits=on_conflict == "update", savepoints=True)
+                writer = GenerationWriter(conn, on_conflict, rule, several=True)
                 for part in chain([first], parts):
                     if part is not first:
                         partitions.ensure_while_writing(self._session, conn, "generation", part.months())
@@ -396,91 +422,6 @@ def _readings(block: Array) -> list[Generation]:
             fields["created_utc"] = created_utc
             every.append(fields)
         return models_of(Generation, every)
-
-
-class _Writer:
-    """Write the frames of one call in its transaction and count the rows.
-
-    A frame for a time span without stored readings is copied straight into the table. Other frames are copied into a
-    staging table, where the server compares keys. With `update`, an iterable of frames is staged as a whole, because a
-    later frame can replace a reading of an earlier one.
-    """
-
-    def __init__(
-        self, conn: QueryConnection, on_conflict: GenerationOnConflict, *, waits: bool, savepoints: bool
-    ) -> None:
-        self._conn = conn
-        self._on_conflict = on_conflict
-        self._waits = waits
-        self._savepoints = savepoints
-        self._window: tuple[datetime, datetime] | None = None
-        self._staged = 0
-        self._inserted = 0
-        self._updated = 0
-        self.row_count = 0
-
-    def write(self, part: Readings, *, straight: bool = True) -> None:
-        self.row_count += part.row_count
-        if not len(part):
-            return
-        if self._waits:
-            self._stage(part)
-        elif not (straight and self._written_straight(part)):
-            self._stage(part)
-            self._merge()
-
-    def finish(self) -> InsertResult:
-        if self._staged:
-            self._merge()
-        return InsertResult(
-            inserted=self._inserted, updated=self._updated, skipped=self.row_count - self._inserted - self._updated
-        )
-
-    def _written_straight(self, part: Readings) -> bool:
-        if self._on_conflict != "error":
-            sites, first, last = part.spans(_PROBED_SITES)
-            start, end = part.window()
-            if self._conn.values(
-                "generation/insert_probe",
-                site_uuids=sites,
-                first_utc=first,
-                last_utc=last,
-                start_utc=start,
-                end_utc=end,
-            )[0]:
-                return False
-        try:
-            with self._conn.transaction() if self._savepoints else nullcontext():
-                self._inserted += self._conn.copy_in("generation/insert_copy", encode(READINGS, part.columns))
-        except Duplicate as error:
-            if self._on_conflict == "error":
-                raise Duplicate(str(error), constraint_name="generation_pkey") from error.__cause__
-            if not self._savepoints:
-                raise
-            return False  # a concurrent transaction inserted a reading after the probe
-        return True
-
-    def _stage(self, part: Readings) -> None:
-        import numpy as np
-
-        if not self._staged:
-            self._conn.run("generation/insert_staging")
-        position = np.arange(self._staged, self._staged + len(part))
-        self._conn.copy_in("generation/insert_stage", encode(_STAGED, {**part.columns, "position": position}))
-        self._staged += len(part)
-        start, end = part.window()
-        if self._window is not None:
-            start, end = min(start, self._window[0]), max(end, self._window[1])
-        self._window = start, end
-
-    def _merge(self) -> None:
-        assert self._window is not None  # noqa: S101  something was staged
-        bounds: dict[str, Any] = dict(zip(("start_utc", "end_utc"), self._window, strict=True))
-        self._inserted += self._conn.run("generation/insert_new", **bounds)
-        if self._on_conflict == "update":
-            self._updated += self._conn.run("generation/insert_changed")
-        self._conn.run("generation/insert_unstage")
-        self._staged, self._window = 0, None
 
 
 def _read_query(

@@ -243,18 +243,24 @@ class ForecastValueSum(_Row):
 
 
 class InsertResult(_Row):
-    """The number of readings or forecasts that an `insert` wrote or skipped. The sum is the number in the input.
+    """The number of readings or forecasts that an `insert` wrote or skipped.
+
+    `inserted + updated + skipped` is the number in the input; `differing` is a part of `skipped`.
 
     Attributes:
         inserted: new readings or forecasts.
         updated: stored ones that were replaced by different values.
-        skipped: ones that changed nothing: they equal the stored one, the stored one was kept, or a later one in the
-            same call replaced them.
+        skipped: ones that changed nothing: they equal the stored one, the stored one was kept, or another one in the
+            same call was stored instead.
+        differing: how many of the skipped ones differ from what is stored after the call. With a reading, its power or
+            end differs; with a forecast, a value or its start, resolution or `created_utc`. Rows that were combined to
+            one reading count as that reading.
     """
 
     inserted: int = 0
     updated: int = 0
     skipped: int = 0
+    differing: int = 0
 
 
 _Degrees = Annotated[float, Field(allow_inf_nan=False)]

@@ -23,9 +23,13 @@ def stored(repo):
     ]
 
 
-def counts(inserted=0, updated=0, skipped=0, rejected=0):
-    """The line that a load ends with."""
-    return f"{inserted} inserted, {updated} updated, {skipped} skipped, {rejected} rejected\n"
+def counts(inserted=0, updated=0, skipped=0, rejected=0, differing=0, advice="; --on-conflict update takes {}"):
+    """The line that a load ends with. `advice` follows the number of the skipped rows that differ."""
+    told = f"{skipped} skipped"
+    if differing:
+        differ, them = ("differs", "it") if differing == 1 else ("differ", "them")
+        told += f" ({differing} of them {differ} from what is stored{advice.format(them)})"
+    return f"{inserted} inserted, {updated} updated, {told}, {rejected} rejected\n"
 
 
 def written(path, text):

@@ -390,6 +390,7 @@ CASES: dict[str, list[Case]] = {
         case(forecast_uuid=forecast(4, "2024-12-20T00:00Z"), timestamp_utc="2024-12-20T00:00Z"),
         case(forecast_uuid=NO_SITE, timestamp_utc="2024-12-20T00:00Z"),
     ],
+    "forecasts/insert_differing": FORECASTS_STAGED,
     "forecasts/insert_new": FORECASTS_STAGED,
     "forecasts/insert_probe": [
         case(site_uuids=ALL, timestamps_utc=["2024-12-31T00:00Z"] * 1000, **LAST_RUN),
@@ -450,7 +451,18 @@ CASES: dict[str, list[Case]] = {
         for name in ("delete", "delete_count")
     },
     "generation/insert_changed": GENERATION_STAGED,
+    "generation/insert_combined": [
+        case(combine=combine, staged=f"{GENERATION_STAGED[2].staged}; {GENERATION_STAGED[2].staged}")
+        for combine in ("mean", "sum")
+    ],
+    "generation/insert_conflict": [
+        replace(each, values={**each.values, "ends_only": ends_only})
+        for each in GENERATION_STAGED
+        for ends_only in ("false", "true")
+    ],
+    "generation/insert_differing": GENERATION_STAGED,
     "generation/insert_new": GENERATION_STAGED,
+    "generation/insert_staged": GENERATION_STAGED[:1],
     "generation/insert_probe": [
         case(site_uuids=SOME, first_utc=["2024-12-31T18:00Z"] * 50, last_utc=["2024-12-31T18:00Z"] * 50, **NEXT_HOUR),
         case(site_uuids=FEW, first_utc=["2024-06-01T08:00Z"] * 3, last_utc=["2024-06-30T17:00Z"] * 3, **A_MONTH),

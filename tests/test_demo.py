@@ -297,8 +297,8 @@ def assert_table(out):
 def assert_forecasts(out):
     loaded, compared, errors = out.split("\nForecasts by ")[1].split("\n\n")[:3]
     first, second = re.findall(r"^  (InsertResult\(.*\))$", loaded, re.MULTILINE)
-    assert first == "InsertResult(inserted=1008, updated=0, skipped=0)"  # 14 days of 24 hours, 3 sites
-    assert second == "InsertResult(inserted=0, updated=0, skipped=1008)"
+    assert first == "InsertResult(inserted=1008, updated=0, skipped=0, differing=0)"  # 14 days of 24 hours, 3 sites
+    assert second == "InsertResult(inserted=0, updated=0, skipped=1008, differing=0)"
     assert len(re.findall(r"193,536 values in [\d.]+ s, [\d,]+ per second", loaded)) == 2
 
     *_, header, one, other = compared.splitlines()
@@ -330,8 +330,8 @@ def test_the_demo_from_end_to_end(place, tmp_path):
 
     rows = 59 * 96 * 2 + 52 * 96
     first, second, *_ = re.findall(r"^  (InsertResult\(.*\))$", out, re.MULTILINE)
-    assert first == f"InsertResult(inserted={rows}, updated=0, skipped=0)"
-    assert second == f"InsertResult(inserted=0, updated=0, skipped={rows})"
+    assert first == f"InsertResult(inserted={rows}, updated=0, skipped=0, differing=0)"
+    assert second == f"InsertResult(inserted=0, updated=0, skipped={rows}, differing=0)"
     assert len(re.findall(rf"{rows:,} readings in [\d.]+ s, [\d,]+ per second", out)) == 2
     assert_situations(out)
     assert_table(out)

@@ -278,7 +278,7 @@ def test_a_changed_forecast(repo, dsn, mode):
                 repo.forecasts.insert(frame, on_conflict=mode)
             assert caught.value.constraint_name == "forecasts_key"
         elif mode == "ignore":
-            assert repo.forecasts.insert(frame, on_conflict=mode) == InsertResult(skipped=1)
+            assert repo.forecasts.insert(frame, on_conflict=mode) == InsertResult(skipped=1, differing=1)
         if mode != "replace":
             assert stored(dsn, site) == {key: before}
             continue
@@ -308,7 +308,7 @@ def test_an_equal_forecast_is_skipped_and_stays_as_it_is(repo, sites, dsn, mode)
     ("mode", "result", "changed"),
     [
         ("replace", InsertResult(inserted=2, updated=1, skipped=3), 1),
-        ("ignore", InsertResult(inserted=2, skipped=4), 0),
+        ("ignore", InsertResult(inserted=2, skipped=4, differing=1), 0),
         ("error", None, 0),
     ],
 )

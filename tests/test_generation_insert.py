@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 from uuid import UUID
 
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvsite_sql import Duplicate, InsertResult, InvalidInput, MissingReference, Repository, Transaction
+from pvsite_sql.generation import SameKey
 
 FIVE = timedelta(minutes=5)
 FIRST = datetime(2024, 5, 31, 23, 45, tzinfo=UTC)  # tick 3 begins a month
@@ -98,8 +100,13 @@ def expected(table: Table, rows: Sequence[Row], mode: str) -> tuple[InsertResult
     if mode == "error":
         return (InsertResult(inserted=len(rows)), table | new) if len(new) == len(rows) else None
     changed = {key: row for key, row in given.items() if mode == "update" and table.get(key, row) != row}
-    result = InsertResult(inserted=len(new), updated=len(changed), skipped=len(rows) - len(new) - len(changed))
-    return result, table | new | changed
+    table = table | new | changed
+    return InsertResult(
+        inserted=len(new),
+        updated=len(changed),
+        skipped=len(rows) - len(new) - len(changed),
+        differing=sum(row != table[row[:2]] for row in rows),
+    ), table
 
 
 STORED = [Row(0, 0, 1.0), Row(0, 1, 1.0), Row(1, 3, 1.0)]
@@ -170,11 +177,45 @@ def test_new_rows_in_several_frames_with_error(world):
     assert sorted(world.table().values()) == sorted(rows)
 
 
+def combined(rows: Sequence[Row], same_key: str) -> list[Row] | None:
+    """One row for each key; None if the rule refuses the rows."""
+    found = []
+    for key in dict.fromkeys(row[:2] for row in rows):
+        of_key = [row for row in rows if row[:2] == key]
+        first, last, total = of_key[0], of_key[-1], sum(row.power for row in of_key)
+        if same_key in ("mean", "sum"):
+            if len({row.lasts for row in of_key}) > 1:
+                return None
+            first = first._replace(power=total if same_key == "sum" else total / len(of_key))
+        elif same_key == "equal" and len(set(of_key)) > 1:
+            return None
+        found.append(last if same_key == "last" else first)
+    return found
+
+
+def expected_of_same_keys(
+    table: Table, rows: Sequence[Row], mode: str, same_key: str
+) -> tuple[InsertResult, Table] | None:
+    """The same where rows of one key are chosen or combined before they are compared with the stored ones."""
+    chosen = combined(rows, same_key)
+    outcome = None if chosen is None else expected(table, chosen, mode)
+    if chosen is None or outcome is None:
+        return None
+    written, after = outcome
+    skipped = len(rows) - written.inserted - written.updated
+    as_stored = {row[:2]: row for row in chosen} if same_key in ("mean", "sum") else {}
+    differing = sum(as_stored.get(row[:2], row) != after[row[:2]] for row in rows)
+    return written.model_copy(update={"skipped": skipped, "differing": differing}), after
+
+
 ANY_ROW = st.builds(
-    Row, st.integers(0, 1), st.integers(0, 5), st.sampled_from([-1.0, 0.0, 2.5]), st.sampled_from([1, 2])
+    Row, st.integers(0, 1), st.integers(0, 5), st.sampled_from([-1.0, 0.0, 2.5]), st.sampled_from([1, 1, 1, 2])
 )
 ANY_CALL = st.tuples(
-    st.sampled_from(MODES), st.lists(ANY_ROW, max_size=9), st.none() | st.lists(st.integers(0, 9), max_size=4)
+    st.sampled_from(MODES),
+    st.sampled_from([None, None, None, *get_args(SameKey)]),
+    st.lists(ANY_ROW, max_size=9),
+    st.none() | st.lists(st.integers(0, 9), max_size=4),
 )
 
 
@@ -183,15 +224,83 @@ ANY_CALL = st.tuples(
 def test_any_calls_do_what_the_model_does(world, calls):
     world.empty()
     table: Table = {}
-    for mode, rows, cuts in calls:
-        outcome = expected(table, rows, mode)
+    for mode, same_key, rows, cuts in calls:
+        options = {"on_conflict": mode, "same_key": same_key}
+        outcome = expected_of_same_keys(table, rows, mode, same_key) if same_key else expected(table, rows, mode)
         if outcome is None:
-            with pytest.raises(Duplicate):
-                world.insert(rows, cuts, on_conflict=mode)
+            refusals = (Duplicate,) if same_key is None else (Duplicate, InvalidInput)
+            with pytest.raises(refusals):
+                world.insert(rows, cuts, **options)
         else:
             result, table = outcome
-            assert world.insert(rows, cuts, on_conflict=mode) == result
+            assert world.insert(rows, cuts, **options) == result
         assert world.table() == table
+
+
+REPEATED = [Row(0, 0, 2.0), Row(0, 4, 1.0), Row(0, 0, 3.0), Row(1, 4, 3.0), Row(0, 4, 1.0), Row(0, 1, 4.0)]
+EQUAL = [row if row.power != 3.0 or row.site else Row(0, 0, 2.0) for row in REPEATED]
+
+
+@pytest.mark.parametrize("rows", [REPEATED, EQUAL], ids=["repeated", "equal"])
+@pytest.mark.parametrize("same_key", get_args(SameKey))
+@pytest.mark.parametrize("mode", MODES)
+def test_same_keys_wherever_the_frames_are_cut(world, mode, same_key, rows):
+    table = {row[:2]: row for row in STORED}
+    if mode == "error":  # whose stored readings would only be duplicates
+        table = {(1, 3): table[1, 3]}
+    whole = expected_of_same_keys(table, rows, mode, same_key)
+    for cuts in [None, [], [1], [3, 3], [2, 4], range(1, 6)]:
+        world.empty(list(table.values()))
+        if whole is None:
+            with pytest.raises(InvalidInput) as caught:
+                world.insert(rows, cuts, on_conflict=mode, same_key=same_key)
+            assert "for the same site and start, 2024-05-31 23:45:00+00:00" in str(caught.value)
+            assert world.table() == table
+            continue
+        result, after = whole
+        assert world.insert(rows, cuts, on_conflict=mode, same_key=same_key) == result, cuts
+        assert world.table() == after, cuts
+
+
+def test_which_rows_differ(world):
+    rows = [Row(0, 1, 1.0), Row(0, 0, 2.0), Row(0, 2, 5.0), Row(0, 0, 2.0), Row(0, 0, 3.0, 2)]
+    said = "3.0 kW until 2024-05-31 23:55:00+00:00, but {} has 2.0 kW until 2024-05-31 23:50:00+00:00 "
+    said += "for the same site and start, 2024-05-31 23:45:00+00:00"
+    places = {
+        None: ("end_utc, row 4: ", "row 1"),
+        (): ("frame 0, end_utc, row 4: ", "row 1"),
+        (2,): ("frame 1, end_utc, row 2: ", "row 1"),
+        (4,): ("frame 1, end_utc, row 0: ", "another row"),  # which was copied straight into the table
+    }
+    for cuts, (place, other) in places.items():
+        with pytest.raises(InvalidInput) as caught:
+            world.insert(rows, cuts, same_key="equal")
+        assert str(caught.value) == place + said.format(other)
+        assert pickle.loads(pickle.dumps(caught.value)).__dict__ == caught.value.__dict__
+    world.insert([Row(0, 0, 9.0)])  # so that all rows are staged
+    with pytest.raises(InvalidInput) as caught:
+        world.insert(rows, [2, 3], same_key="equal")
+    assert str(caught.value) == "frame 2, end_utc, row 1: " + said.format("row 0")
+    with pytest.raises(InvalidInput) as caught:
+        world.insert(rows, [4], same_key="equal")
+    assert str(caught.value) == "frame 1, end_utc, row 0: " + said.format("row 3 of frame 0")
+    assert world.table() == {(0, 0): Row(0, 0, 9.0)}
+
+
+def test_a_reading_stored_before_is_no_other_row(world):
+    world.insert([Row(0, 0, 9.0), Row(0, 1, 9.0)])
+    rows = [Row(0, 0, 1.0), Row(0, 1, 9.0), Row(0, 2, 1.0), Row(0, 0, 1.0)]
+    for cuts in (None, [2], [1, 2, 3]):
+        result = world.insert(rows, cuts, same_key="equal")
+        assert result == InsertResult(inserted=cuts is None, skipped=4 - (cuts is None), differing=2)
+
+
+def test_the_mean_of_equal_powers_is_that_power(world):
+    rows = [Row(0, 0, 0.1)] * 3
+    for cuts in (None, [1, 2]):
+        world.empty()
+        assert world.insert(rows, cuts, same_key="mean") == InsertResult(inserted=1, skipped=2)
+        assert world.table() == {(0, 0): rows[0]}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -247,7 +356,10 @@ def test_a_progress_that_raises_leaves_nothing(world):
     assert world.table() == {}
 
 
-@pytest.mark.parametrize("argument", [{"on_conflict": "replace"}, {"on_conflict": None}, {"interval": timedelta(0)}])
+@pytest.mark.parametrize(
+    "argument",
+    [{"on_conflict": "replace"}, {"on_conflict": None}, {"same_key": "median"}, {"interval": timedelta(0)}],
+)
 def test_options_that_there_are_not(world, argument):
     with pytest.raises(InvalidInput) as caught:
         world.insert(STORED, **argument)
@@ -383,4 +495,4 @@ def test_what_is_stored_of_any_one_of_many_sites_is_found(repo, on_conflict):
         repo.generation.insert(reading_frame(site, rows=1, start=start.isoformat(), power_kw=7.0))
         result = repo.generation.insert(tick.assign(start_utc=start), on_conflict=on_conflict)
         changed = int(on_conflict == "update")
-        assert result == InsertResult(inserted=129, updated=changed, skipped=1 - changed)
+        assert result == InsertResult(inserted=129, updated=changed, skipped=1 - changed, differing=1 - changed)

@@ -148,6 +148,8 @@ def test_the_bash_blocks_run_as_they_stand(block, postgresql, empty_database, re
     if beside := re.findall(r"^ *--rejects .*  # (.+)$", block.text, re.MULTILINE):
         assert [line for line in printed.splitlines() if line in beside] == beside
         assert len((tmp_path / "rejected.csv").read_text().splitlines()) == 2
+    elif counts := re.findall(r"^# (\d+ (?:forecasts? )?inserted, .*)$", block.text, re.MULTILINE):
+        assert [line for line in printed.splitlines() if " inserted, " in line] == counts
     elif "adopt" in block.text:
         assert "Counts and sums agree" in printed
     elif "generation_staging" in block.text:

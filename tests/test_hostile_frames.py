@@ -142,10 +142,13 @@ def reading_frames(draw: Any) -> Case:
     return Case(frame, draw(st.sampled_from(["ignore", "update", "error"])), tame and odd != "end_utc", {})
 
 
-def expected_readings(frame: pd.DataFrame, on_conflict: str) -> dict[tuple[Any, int], tuple[int, float]] | None:
-    """By site and start, what has to be stored; None where it cannot be."""
+def expected_readings(
+    frame: pd.DataFrame, on_conflict: str
+) -> tuple[dict[tuple[Any, int], tuple[int, float]], int] | None:
+    """By site and start, what has to be stored, and how many rows differ from that; None where it cannot be."""
     power = "power_kw" if has(frame, "power_kw") else "generation_power_kw"
     found: dict[tuple[Any, int], tuple[int, float]] = {}
+    rows: list[tuple[tuple[Any, int], tuple[int, float]]] = []
     starts = cells(frame, "start_utc")
     ends = cells(frame, "end_utc") if has(frame, "end_utc") else [None] * len(frame)
     for site_cell, start_cell, end_cell, power_cell in zip(
@@ -159,9 +162,10 @@ def expected_readings(frame: pd.DataFrame, on_conflict: str) -> dict[tuple[Any, 
             return None
         if (site, start) in found and on_conflict == "error":
             return None
+        rows.append(((site, start), (end, kw)))
         if on_conflict == "update" or (site, start) not in found:
             found[site, start] = (end, kw)
-    return found
+    return found, sum(found[key] != values for key, values in rows)
 
 
 def insert_and_compare(repo: Repository, database: psycopg.Connection, case: Case) -> str:
@@ -177,8 +181,10 @@ def insert_and_compare(repo: Repository, database: psycopg.Connection, case: Cas
     stored = database.execute(READINGS).fetchall()
     database.execute("DELETE FROM generation")
     assert expected is not None, case
-    assert {(site, start): (end, kw) for site, start, end, kw in stored} == expected, case
-    assert result == InsertResult(inserted=len(expected), skipped=len(frame) - len(expected)), case
+    readings, differing = expected
+    assert {(site, start): (end, kw) for site, start, end, kw in stored} == readings, case
+    skipped = len(frame) - len(readings)
+    assert result == InsertResult(inserted=len(readings), skipped=skipped, differing=differing), case
     return "stored"
 
 

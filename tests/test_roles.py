@@ -371,7 +371,7 @@ class TestIngest:
         assert ingestor.generation.insert(frames[0].assign(start_utc=frames[0]["start_utc"] + timedelta(365))).inserted
         if mode != "error":
             again = [frame.assign(power_kw=9) for frame in frames]
-            changed = InsertResult(skipped=24) if mode == "ignore" else InsertResult(updated=24)
+            changed = InsertResult(skipped=24, differing=24) if mode == "ignore" else InsertResult(updated=24)
             assert ingestor.generation.insert(iter(again), on_conflict=mode) == changed
         with pytest.raises(MissingReference):
             ingestor.generation.insert(reading_frame(uuid4()), on_conflict=mode)
@@ -385,7 +385,7 @@ class TestIngest:
         assert ingestor.forecasts.insert(frame, on_conflict=mode) == InsertResult(inserted=1)
         assert [model.name for model in ingestor.ml_models.list()] == ["new"]
         if mode != "error":
-            changed = InsertResult(skipped=1) if mode == "ignore" else InsertResult(updated=1)
+            changed = InsertResult(skipped=1, differing=1) if mode == "ignore" else InsertResult(updated=1)
             assert ingestor.forecasts.insert(frame.assign(forecast_power_kw=9), on_conflict=mode) == changed
         with pytest.raises(MissingReference):
             ingestor.forecasts.insert(forecast_frame(uuid4()), on_conflict=mode)

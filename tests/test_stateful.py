@@ -335,7 +335,7 @@ class Machine(RuleBasedStateMachine):
                 self.run(how, call)
             self.steps["readings refused"] += 1
             return
-        changed, expected = dict(self.readings), {"inserted": 0, "updated": 0}
+        changed, expected = dict(self.readings), {"inserted": 0, "updated": 0}  # what is written; the rest is skipped
         for site, start, end, kw in {row[:2]: row for row in given}.values() if on_conflict == "update" else given:
             if (site, start) not in changed:
                 expected["inserted"] += 1
@@ -344,7 +344,9 @@ class Machine(RuleBasedStateMachine):
             else:
                 continue
             changed[site, start] = (end, kw)
-        assert self.run(how, call) == InsertResult(**expected, skipped=len(given) - sum(expected.values()))
+        differing = sum(changed[site, start] != (end, kw) for site, start, end, kw in given)
+        skipped = len(given) - sum(expected.values())
+        assert self.run(how, call) == InsertResult(**expected, skipped=skipped, differing=differing)
         self.steps[f"readings {on_conflict}"] += 1
         self.steps["readings updated"] += expected["updated"]
         self.steps["readings updated in several frames"] += expected["updated"] if cuts else 0
@@ -378,12 +380,16 @@ class Machine(RuleBasedStateMachine):
             self.steps["forecasts refused"] += 1
             return
         new = by_key.keys() - self.forecasts.keys()
-        other = {
-            key
-            for key in by_key.keys() & self.forecasts.keys()
-            if self.forecasts[key][0][4:] != by_key[key][4:] and on_conflict == "replace"
+        changed = {
+            key for key in by_key.keys() & self.forecasts.keys() if self.forecasts[key][0][4:] != by_key[key][4:]
         }
-        expected = InsertResult(inserted=len(new), updated=len(other), skipped=len(by_key) - len(new) - len(other))
+        other = changed if on_conflict == "replace" else set()
+        expected = InsertResult(
+            inserted=len(new),
+            updated=len(other),
+            skipped=len(by_key) - len(new) - len(other),
+            differing=len(changed - other),
+        )
         assert self.run(how, call) == expected
         self.steps["forecasts inserted"] += len(new)
         self.steps["forecasts updated"] += len(other)

@@ -11,7 +11,7 @@ import psycopg
 import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-__all__ = ["Dsn", "error_message", "exit_with", "reject_nan", "require_dsn", "utc_time"]
+__all__ = ["Dsn", "error_message", "exit_with", "reject_nan", "require_dsn", "told_to_differ", "utc_time"]
 
 Dsn = Annotated[
     str | None,
@@ -37,6 +37,21 @@ def require_dsn(dsn: str | None, command: str) -> str:
         exit_with(2, "Invalid DSN: use the form postgresql://user@host/name or 'host=... dbname=...'.")
     name = given.get("fallback_application_name") or f"pvsite-sql {command}"
     return make_conninfo(dsn, fallback_application_name=name)
+
+
+def told_to_differ(count: int, taking: str, on_conflict: str | None) -> str:
+    """Say how many skipped rows differ from what is stored; nothing if none does.
+
+    Args:
+        count: how many.
+        taking: the value of `--on-conflict` that takes them.
+        on_conflict: the value that was given.
+    """
+    if not count:
+        return ""
+    differ, them = ("differs", "it") if count == 1 else ("differ", "them")
+    advice = "" if on_conflict == taking else f"; --on-conflict {taking} takes {them}"
+    return f" ({count} of them {differ} from what is stored{advice})"
 
 
 def reject_nan(value: float) -> float:

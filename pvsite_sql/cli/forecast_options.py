@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InvalidInput
-from .common import exit_with
+from .common import exit_with, told_to_differ
 
 if TYPE_CHECKING:
     from ..load import ForecastLoadResult
@@ -176,7 +176,8 @@ def forecast_counts(result: ForecastLoadResult) -> str:
     forecasts = f"{result.inserted} forecast{'s' * (result.inserted != 1)} inserted"
     rows = f" ({result.rejected_rows} row{'s' * (result.rejected_rows != 1)})" if result.rejected else ""
     empty = f", {result.empty_rows} empty row{'s' * (result.empty_rows != 1)}" if result.empty_rows else ""
-    return f"{forecasts}, {result.updated} updated, {result.skipped} skipped, {result.rejected} rejected{rows}{empty}"
+    skipped = f"{result.skipped} skipped{told_to_differ(result.differing, 'replace', None)}"
+    return f"{forecasts}, {result.updated} updated, {skipped}, {result.rejected} rejected{rows}{empty}"
 
 
 def _time(text: str | None, option: str, timezone: str) -> datetime | None:

@@ -15,7 +15,7 @@ import psycopg
 import typer
 
 from . import forecast_options as of_forecasts
-from .common import Dsn, exit_with, require_dsn
+from .common import Dsn, exit_with, require_dsn, told_to_differ
 from .preview import from_profile, show_preview, use_profile
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ __all__ = ["load"]
 _Unit = Literal["W", "kW", "MW", "Wh", "kWh", "MWh"]
 _Empty = Literal["refuse", "zero", "skip"]
 _Ambiguous = Literal["error", "earlier", "later", "order"]
+_SameKey = Literal["first", "last", "mean", "sum"]
 _SiteKey = Literal["site_uuid", "client_site_id", "client_site_name", "ml_id"]
 _Label = Literal["start", "end"]
 _UNKNOWN_SITE = UUID(int=0)  # until its key is looked up
 _OnConflict = Literal["ignore", "update", "replace", "error"]
 _COLUMNS, _TIMES, _POWER = "Columns", "Times", "Power"  # panels of --help
-_CSV, _OTHERS = "CSV files", "Excel and JSON files"
+_CSV, _OTHERS, _DIFFER = "CSV files", "Excel and JSON files", "Rows that differ"
 
 
 def load(
@@ -262,9 +263,21 @@ def load(
     on_conflict: Annotated[
         _OnConflict | None,
         typer.Option(
-            help="What to do if several readings, stored or in the input, have the same site and start: keep the first "
-            "one (ignore, the default), store the last one (update), or fail (error). With --forecasts, what to do "
-            "with a forecast that is stored already: replace it (the default), keep it (ignore), or fail (error)."
+            help="What to do if a reading of the same site and start is already stored: keep it (ignore), store the "
+            "new one (update), or fail (error). Without --same-key it also decides about rows of one load: keep the "
+            "first, store the last, or fail. With --forecasts, what to do with a forecast that is stored already: "
+            "replace it, keep it (ignore), or fail (error). [default: keep readings, and fail if two rows of one load "
+            "differ; replace forecasts]",
+            show_default=False,
+            rich_help_panel=_DIFFER,
+        ),
+    ] = None,
+    same_key: Annotated[
+        _SameKey | None,
+        typer.Option(
+            help="What to store of several rows of one load with the same site and start: the first or the last one, "
+            "or the mean or sum of their power.",
+            rich_help_panel=_DIFFER,
         ),
     ] = None,
     each: Annotated[
@@ -298,9 +311,12 @@ def load(
     A column whose name says another unit, such as 'Energy (kWh)' with --unit kW, is refused. With --counter, the first
     state of each site, states after a gap and states below the one before make no reading. They are counted.
 
-    Missing month partitions are created. If a load is interrupted, run it again: with --on-conflict ignore or update,
-    the result is the same as that of one complete run. Prints how many rows were inserted, updated, skipped (stored
-    already, or duplicates in the input) and rejected.
+    If two rows have the same site and start, but not the same power and end, the load fails too, and names both lines.
+    --same-key or --on-conflict says what to store instead. A reading that was stored before the load is kept.
+
+    Missing month partitions are created. If a load is interrupted, run it again: unless --on-conflict is error, the
+    result is the same as that of one complete run. Prints how many rows were inserted, updated, skipped (stored
+    already, or repeated in the input) and rejected, and how many of the skipped ones differ from what is stored.
 
     With --forecasts, a file has a row for each value, and the counts are forecasts. A forecast with a row that cannot
     be stored is rejected as a whole. The rows of a forecast must be close together, as in a file sorted by timestamp.
@@ -370,7 +386,8 @@ def load(
         }
         duration = None if interval is None else _duration(interval)
         if preview:
-            others = {"interval": duration, "on_conflict": on_conflict, "each": each, "rejects": rejects}
+            others: dict[str, Any] = {"interval": duration, "each": each, "rejects": rejects}
+            others |= {"on_conflict": on_conflict, "same_key": same_key}
             show_preview(context, files, {**keywords, **others}, site=site, dsn=dsn)
         layout = (ForecastLayout if forecasts else Layout)(**keywords)
         layout.check_interval(duration)
@@ -381,7 +398,7 @@ def load(
 
     def report(name: str, result: LoadResult | ForecastLoadResult) -> None:
         if each:
-            typer.echo(f"{name}: {_counts(result)}")
+            typer.echo(f"{name}: {_counts(result, on_conflict)}")
 
     # standard input may be slow, so statements and idle transactions have no timeout
     limits = Limits(bulk=CallLimits(statement_s=0, lock_s=60, idle_s=0))
@@ -392,18 +409,18 @@ def load(
         if site is not None and site_key != "site_uuid":
             layout = replace(layout, site_uuid=find_site(repo, layout, site))
         common: dict[str, Any] = {"each": each, "rejects": rejects, "progress": progress, "stored": report}
-        common["on_conflict"] = on_conflict or ("replace" if forecasts else "ignore")
+        common["on_conflict"] = on_conflict or ("replace" if forecasts else None)
         result: LoadResult | ForecastLoadResult
         notes: tuple[str, ...] = ()
         with _notes_of_ignored_files():
             if isinstance(layout, ForecastLayout):
                 result = load_forecasts(repo, files, layout, interval=duration, **common)
             else:
-                result = load_readings(repo, files, layout, interval=duration, **common)
+                result = load_readings(repo, files, layout, same_key=same_key, interval=duration, **common)
                 notes = result.notes
     for note in notes:
         typer.echo(note, err=True)
-    typer.echo(_counts(result))
+    typer.echo(_counts(result, on_conflict))
 
 
 def _duration(minutes: float) -> timedelta:
@@ -416,7 +433,7 @@ def _duration(minutes: float) -> timedelta:
     return duration
 
 
-def _counts(result: LoadResult | ForecastLoadResult) -> str:
+def _counts(result: LoadResult | ForecastLoadResult, on_conflict: _OnConflict | None) -> str:
     """Return the counts as text; of those that few files have, only the ones that are not 0."""
     from ..load import ForecastLoadResult
 
@@ -424,7 +441,9 @@ def _counts(result: LoadResult | ForecastLoadResult) -> str:
         return of_forecasts.forecast_counts(result)
     usual = ("inserted", "updated", "skipped", "rejected")
     counts = {name: value for name, value in result if isinstance(value, int) and (value or name in usual)}
+    differing = counts.pop("differing", 0)
     names = {name: name.removesuffix("s") if value == 1 else name for name, value in counts.items()}
+    names |= {"skipped": f"skipped{told_to_differ(differing, 'update', on_conflict)}"}
     return ", ".join(f"{value} {names[name].replace('_', ' ')}" for name, value in counts.items())
 
 

@@ -22,23 +22,46 @@ from .timestamps import UNIX_TO_2000_US, datetime64_of, datetime_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Readings", "find_bad_rows", "parse_readings", "parts_of"]
+__all__ = ["Readings", "Repeats", "find_bad_rows", "parse_readings", "parts_of"]
 
 _PART_MODELS = 100_000
 _MAX_RADIX = 65_535
 
 
 @dataclass(frozen=True)
-class Readings:
-    """The readings of a frame, ordered by site and start, without repeated keys.
+class Repeats:
+    """The rows of a frame that were not chosen, because the one chosen has the same site and start.
 
     Attributes:
         columns: the fields of READINGS as arrays of the same length.
-        row_count: the number of rows in the frame, including repeated keys.
+        rows: the position of each row in its part.
+        chosen: for each row the position of the chosen one in `Readings.columns`.
+    """
+
+    columns: dict[str, Array]
+    rows: Array
+    chosen: Array
+
+
+@dataclass(frozen=True)
+class Readings:
+    """The readings of a frame, or of a part of it, ordered by site and start, without repeated keys.
+
+    Attributes:
+        columns: the fields of READINGS as arrays of the same length.
+        row_count: the number of rows in the part, including repeated keys.
+        rows: the position of each reading in its part.
+        repeats: the other rows; None if no key is repeated.
+        frame: the position of the frame in an iterable of frames; None for a single frame.
+        first_row: the position of the part's first row in its frame.
     """
 
     columns: dict[str, Array]
     row_count: int
+    rows: Array
+    repeats: Repeats | None = None
+    frame: int | None = None
+    first_row: int = 0
 
     def __len__(self) -> int:
         return len(self.columns["site_uuid"])
@@ -56,6 +79,14 @@ class Readings:
         """Return the first and the last start."""
         starts = self.columns["start_utc"]
         return datetime_of(starts.min()), datetime_of(starts.max())
+
+    def differing_repeats(self, *, ends_only: bool = False) -> Array:
+        """Return the positions of the repeats whose power or end, or only whose end, is not that of the chosen row."""
+        if self.repeats is None:
+            return np.empty(0, np.intp)
+        names = ("end_utc",) if ends_only else ("end_utc", "generation_power_kw")
+        differs = [self.repeats.columns[name] != self.columns[name][self.repeats.chosen] for name in names]
+        return np.flatnonzero(np.logical_or.reduce(differs))
 
     def spans(self, most: int) -> tuple[list[UUID], list[datetime], list[datetime]]:
         """Return sites with the first and last start of each: all sites, or `most` of them, evenly spaced."""
@@ -159,7 +190,7 @@ def parse_readings(
         Duplicate: `keep` is `none` and a key is repeated; names the rows.
     """
     try:
-        return _readings(as_frame(frame), interval, keep, first_row)
+        return _readings(as_frame(frame), interval, keep, number, first_row)
     except InvalidInput as error:
         rows, all_rows = ([row + first_row for row in part] for part in (error.rows, error.all_rows))
         raise error.replace(frame=number, rows=rows, all_rows=all_rows) from None
@@ -187,14 +218,18 @@ def find_bad_rows(frame: pd.DataFrame, interval: timedelta) -> Iterator[tuple[st
             return
 
 
-def _readings(frame: Frame, interval: timedelta, keep: str, first_row: int) -> Readings:
+def _readings(frame: Frame, interval: timedelta, keep: str, number: int | None, first_row: int) -> Readings:
     if not len(frame):
         empty = (np.empty(0, type_) for type_ in ("S16", "i8", "i8", "f8"))
-        return Readings(dict(zip(READINGS, empty, strict=True)), 0)
+        return Readings(dict(zip(READINGS, empty, strict=True)), 0, np.empty(0, np.intp))
     distinct, site, start, end, power = _columns(frame, interval)
-    chosen = _chosen(site, start, keep, first_row)
-    columns = (distinct[site[chosen]], start[chosen], end[chosen], power[chosen])
-    return Readings(dict(zip(READINGS, columns, strict=True)), len(frame))
+
+    def columns(rows: Array) -> dict[str, Array]:
+        return dict(zip(READINGS, (distinct[site[rows]], start[rows], end[rows], power[rows]), strict=True))
+
+    rows, repeated, chosen = _chosen(site, start, keep, first_row)
+    repeats = Repeats(columns(repeated), repeated, chosen) if len(repeated) else None
+    return Readings(columns(rows), len(frame), rows, repeats, number, first_row)
 
 
 def _columns(frame: Frame, interval: timedelta) -> tuple[Array, Array, Array, Array, Array]:
@@ -220,12 +255,18 @@ def _columns(frame: Frame, interval: timedelta) -> tuple[Array, Array, Array, Ar
     return distinct, site, start, end, power
 
 
-def _chosen(site: Array, start: Array, keep: str, first_row: int) -> Array:
-    """Return the positions of the rows to store, by site and start."""
+def _chosen(site: Array, start: Array, keep: str, first_row: int) -> tuple[Array, Array, Array]:
+    """Choose the rows to store.
+
+    Returns:
+        the positions of the chosen rows, by site and start; those of the other rows; and for each of these the place of
+        the chosen row with its key among the chosen ones.
+    """
     order = _order(site, start)
     repeated = (np.diff(site[order]) == 0) & (np.diff(start[order]) == 0)
     if not repeated.any():
-        return order
+        nothing = np.empty(0, np.intp)
+        return order, nothing, nothing
     if keep == "none":
         again = np.sort(order[1:][repeated]) + first_row
         rows = InvalidInput(
@@ -233,7 +274,9 @@ def _chosen(site: Array, start: Array, keep: str, first_row: int) -> Array:
         )
         raise Duplicate(str(rows), constraint_name="generation_pkey")
     edge = np.ones(1, bool)
-    return order[np.r_[edge, ~repeated] if keep == "first" else np.r_[~repeated, edge]]
+    chosen = np.r_[edge, ~repeated] if keep == "first" else np.r_[~repeated, edge]
+    before = np.cumsum(chosen)[~chosen]  # how many chosen rows stand before each other row
+    return order[chosen], order[~chosen], before - 1 if keep == "first" else before
 
 
 def _order(site: Array, start: Array) -> Array:

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-import numpy as np
-import pandas as pd
-
-from ..engine.generation_frames import find_bad_rows
-from ..errors import Duplicate, InvalidInput
 from ..generation import GenerationOnConflict
 from ..models import InsertResult
 from ..repository import Repository
-from .batch import Batch
-from .cells import CellParser
 from .counters import Counters, StateCounts
-from .files import batches, expand
-from .hints import advice_for
+from .files import expand
+from .frame_reader import FrameReader
 from .layout import DEFAULT_INTERVAL, Layout
+from .lines import Lines
 from .prefetch import prefetch
 from .progress import Progress, ProgressCounter, noting_stored_files
-from .rejects import RejectedRow, Rejects
-from .sites import SiteFinder, check_site, site_finder
-from .units import check_column_name
-from .wide import by_line
+from .rejects import Rejects
+from .same_keys import SameKey, insert_rules, naming_lines
+from .sites import check_site, site_finder
 
 __all__ = ["Layout", "LoadResult", "Progress", "load"]
 
 
 class LoadResult(InsertResult):
     """How many rows of the files were inserted, updated, skipped and so on. Blank lines are not counted.
+
+    `differing` is a part of `skipped`: how many of these differ from what is stored.
 
     Attributes:
         rejected: rows that cannot be stored.
@@ -57,7 +50,8 @@ def load(
     files: Iterable[str | os.PathLike[str]],
     layout: Layout | None = None,
     *,
-    on_conflict: GenerationOnConflict = "ignore",
+    on_conflict: GenerationOnConflict | None = None,
+    same_key: SameKey | None = None,
     interval: timedelta | None = None,
     each: bool = False,
     rejects: str | os.PathLike[str] | None = None,
@@ -72,7 +66,10 @@ def load(
             means standard input.
         layout: the columns and formats of the files; None: `Layout()`.
         on_conflict: what to do if a reading of the same site and start is already stored or given, as in
-            `repo.generation.insert`.
+            `repo.generation.insert`. None: a stored reading is kept, and two rows of the transaction that have the same
+            site and start, but not the same power and end, are an error.
+        same_key: what to do with rows of the transaction that have the same site and start: store the `first` or the
+            `last` one, or the `mean` or `sum` of their power (their ends must be equal). None: as `on_conflict` says.
         interval: duration of a reading, for files without an end column; None: 5 minutes. It is required where the
             start of a reading depends on it: if times are ends, and with a period column. Energies require it, or an
             end column. With `Layout.counter` it is required: the longest time between two states that make a reading.
@@ -84,10 +81,11 @@ def load(
         stored: with `each`, called with a file and its counts after it was stored.
 
     Returns:
-        what became of the rows. The sum of the numbers is the number of rows.
+        what became of the rows. The sum of the numbers without `differing` is the number of rows.
 
     Raises:
-        InvalidInput: a row (without `rejects`), a file or an option is invalid; the message names file and line.
+        InvalidInput: a row (without `rejects`), a file or an option is invalid, or two rows differ that have the same
+            site and start; the message names file and line.
         NotFound: the site or the client of the layout does not exist.
         Duplicate: with `on_conflict="error"`, a reading is already stored, or given twice.
         PvsiteSqlError: a file cannot be read, or the file for rejected rows cannot be written.
@@ -97,6 +95,7 @@ def load(
 
         After an error nothing is stored. With `each`, earlier files remain stored, and a note lists them.
     """
+    rules = insert_rules(on_conflict, same_key)
     layout = Layout() if layout is None else layout
     layout.check_interval(interval)
     counters = Counters(layout, interval) if layout.counter and interval is not None else None
@@ -109,16 +108,16 @@ def load(
         check_site(repo, layout.site_uuid, layout.client_name)
     total = LoadResult()
     with Rejects(rejects, layout, names) as rejected_rows:
-        reader = _FrameReader(
-            layout, interval, site_finder(repo, layout), rejected_rows, counters, unique_keys=on_conflict == "error"
-        )
+        unique_keys = on_conflict == "error" and same_key is None
+        finder = site_finder(repo, layout)
+        reader = FrameReader(layout, interval, finder, rejected_rows, counters, unique_keys=unique_keys)
         for number, group in enumerate([[name] for name in names] if each else [names]):
             rejected_before, empty_before = rejected_rows.count, reader.empty_count
             states_before = StateCounts() if counters is None else counters.counts()
-            with noting_stored_files(names, number), prefetch(reader.frames(group)) as frames:
-                inserted = repo.generation.insert(
-                    counter.count(frames), on_conflict=on_conflict, interval=interval or DEFAULT_INTERVAL
-                )
+            lines = Lines()
+            noting = noting_stored_files(names, number)
+            with noting, naming_lines(lines, same_key), prefetch(reader.frames(group, lines)) as frames:
+                inserted = repo.generation.insert(counter.count(frames), interval=interval or DEFAULT_INTERVAL, **rules)
             rejected_rows.keep()
             result = LoadResult(
                 **inserted.model_dump(),
@@ -144,100 +143,3 @@ def _with_states(result: LoadResult, counters: Counters, before: StateCounts) ->
         "notes": tuple(counters.notes(states)),
     }
     return result.model_copy(update=changes)
-
-
-class _FrameReader:
-    """Reads files as frames of readings, and adds invalid rows to the rejected ones."""
-
-    def __init__(
-        self,
-        layout: Layout,
-        interval: timedelta | None,
-        find_sites: SiteFinder,
-        rejects: Rejects,
-        counters: Counters | None,
-        *,
-        unique_keys: bool,
-    ) -> None:
-        self.empty_count = 0
-        self._layout = layout
-        self._interval = interval
-        self._find_sites = find_sites
-        self._rejects = rejects
-        self._counters = counters
-        self._unique_keys = unique_keys
-
-    def frames(self, names: list[str]) -> Generator[tuple[pd.DataFrame, int], None, None]:
-        """Yield the frames of files, each with the number of bytes that were read for it."""
-        for name in names:
-            reading = batches(name, self._layout)
-            parser, last, bytes_before = self._parser(), None, 0
-            for batch in reading:
-                if first := last is None or batch.file != last.file:
-                    yield from self._finish(parser, last)
-                    parser = self._parser()
-                    check_column_name(batch, self._layout)
-                last = batch
-                try:
-                    frame = self._frame(parser, batch)
-                except RejectedRow as error:
-                    advice = advice_for(error, reading, self._layout, first=first)
-                    raise InvalidInput(f"{error.reason}{advice}") from None
-                yield frame, batch.bytes_read - bytes_before
-                bytes_before = batch.bytes_read
-            yield from self._finish(parser, last)
-        self._rejects.flush()  # before the other rows are committed
-
-    def _parser(self) -> CellParser:
-        return CellParser(self._layout, self._find_sites, self._interval)
-
-    def _finish(self, parser: CellParser, last: Batch | None) -> Iterator[tuple[pd.DataFrame, int]]:
-        """Check a file as a whole. Yield the readings between its states and those of other files."""
-        if last is None:
-            return
-        with _errors_at(last):
-            parser.finish()
-        if self._counters is not None:
-            yield self._counters.end_file(), 0
-
-    def _frame(self, parser: CellParser, batch: Batch) -> pd.DataFrame:
-        interval = self._interval or DEFAULT_INTERVAL
-        with _errors_at(batch):
-            frame, reasons, empty = parser.frame(batch.cells, len(batch.numbers))
-            left_out = [*reasons, *empty.tolist()]
-            valid = np.delete(np.arange(len(frame)), left_out)
-            for key, reason, rows in find_bad_rows(frame.iloc[valid] if left_out else frame, interval):
-                reasons |= dict.fromkeys(valid[rows].tolist(), (_key_of(key, batch), reason))
-            if reasons or len(empty):
-                frame = frame.drop(index=list({*by_line(batch, reasons)[2], *empty.tolist()}))
-            if self._counters is not None:
-                frame, contradictions = self._counters.readings(frame, batch)
-                reasons |= {row: ("power_kw", reason) for row, reason in contradictions.items()}
-        if reasons or batch.unreadable:
-            lines, reasons, _ = by_line(batch, reasons)
-            self._rejects.add(replace(lines, unreadable=batch.unreadable), reasons)
-        self.empty_count += len(empty)
-        if self._unique_keys and (duplicated := frame.duplicated(["site_uuid", "start_utc"])).any():
-            number = batch.numbers[duplicated[duplicated].index[0]]
-            raise Duplicate(
-                f"{batch.file}, {batch.number_kind} {number}: an earlier row has the same site and start",
-                constraint_name="generation_pkey",
-            )
-        return frame
-
-
-@contextmanager
-def _errors_at(batch: Batch) -> Iterator[None]:
-    """Name the file and the column in errors that concern a whole column."""
-    try:
-        yield
-    except InvalidInput as error:
-        column = batch.columns.get(_key_of(error.column or "", batch), error.column)
-        place = f"{batch.file}, {column}" if column else batch.file
-        raise error.replace(reason=f"{place}: {error.reason}", column=None) from None
-
-
-def _key_of(column: str, batch: Batch) -> str:
-    """Return the key of the file's column that a column of a frame comes from; a start may come from an end."""
-    other = {"start_utc": "end_utc", "end_utc": "start_utc"}.get(column, column)
-    return other if column not in batch.columns and other in batch.columns else column

@@ -13,8 +13,9 @@ import pandas as pd
 
 from .batch import Batch
 from .counters import Counters
+from .frame_reader import FrameReader
 from .layout import Layout
-from .readings import _FrameReader
+from .lines import Lines
 from .rejects import Rejects
 
 __all__ = ["Trial", "try_load"]
@@ -56,9 +57,9 @@ def try_load(file: str, layout: Layout, interval: timedelta) -> Trial:
 
     invalid = _Invalid(layout)
     counters = Counters(layout, interval) if layout.counter else None
-    reader = _FrameReader(layout, interval, find_sites, invalid, counters, unique_keys=False)
+    reader = FrameReader(layout, interval, find_sites, invalid, counters, unique_keys=False)
     read = [pd.DataFrame(columns=["site_uuid", "start_utc", "power_kw"])]
-    with closing(reader.frames([file])) as frames:
+    with closing(reader.frames([file], Lines())) as frames:
         for frame, _ in frames:
             read.append(frame)
             if sum(map(len, read)) >= _MAX_READINGS:

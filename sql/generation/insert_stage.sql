@@ -1,4 +1,5 @@
--- Copy readings into the staging table. position numbers them in the order of the input.
+-- Copy readings into the staging table. position numbers them in the order of the input, upwards if the last one per key
+-- is to be stored, downwards if the first one is.
 --
 -- Parameters: none
 -- Result: none

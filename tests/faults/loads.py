@@ -62,7 +62,7 @@ class Load:
             return InsertResult(inserted=self.rows)
         half = self.rows // 2
         updated = half if self.mode in ("update", "replace") else 0
-        return InsertResult(inserted=half, updated=updated, skipped=half - updated)
+        return InsertResult(inserted=half, updated=updated, skipped=half - updated, differing=half - updated)
 
     def begin(self, repo: Repository) -> UUID:
         """A site that has what is stored before the call."""

@@ -25,6 +25,11 @@ def frames(site: Any, power_kw: float) -> list[pd.DataFrame]:
     return [whole.iloc[first : first + ROWS] for first in range(0, ALL, ROWS)]
 
 
+def of_corrections(mode: str, rows: int) -> InsertResult:
+    """What an insert of so many corrections returns."""
+    return InsertResult(updated=rows) if mode == "update" else InsertResult(skipped=rows, differing=rows)
+
+
 class Sites:
     """Two sites whose readings are 1 kW, and corrections of them (2 kW) that an insert sends inside of another one."""
 
@@ -67,9 +72,8 @@ class Sites:
 
     def judge_served(self, mode: str) -> None:
         """All counts are exact, and each correction is stored that one of them says is."""
-        counted = {"update": "updated", "ignore": "skipped"}[mode]
-        assert self.results["inner"] == [InsertResult(**{counted: ROWS})] * FRAMES
-        assert self.results["outer"] == [InsertResult(**{counted: ALL})]
+        assert self.results["inner"] == [of_corrections(mode, ROWS)] * FRAMES
+        assert self.results["outer"] == [of_corrections(mode, ALL)]
         power = 2.0 if mode == "update" else 1.0
         assert self.powers(self.outer) == self.powers(self.inner) == {power: ALL}
         assert len(self.repo.forecasts.latest_values([self.inner])[self.inner]) > FRAMES
@@ -123,7 +127,7 @@ def test_where_the_caller_catches_the_refusal_the_outer_call_is_exact(repo, insi
         return
     assert len(refused) == FRAMES
     assert sites.results == {
-        "outer": [InsertResult(**{"update": {"updated": ALL}, "ignore": {"skipped": ALL}}[mode])],
+        "outer": [of_corrections(mode, ALL)],
         "inner": [],
     }
     assert sites.powers(sites.outer) == {2.0 if mode == "update" else 1.0: ALL}
@@ -156,6 +160,6 @@ def test_the_same_readings_inside_and_outside_are_never_both_counted_as_new(repo
             assert not inner
             return
     assert sum(result.inserted for result in [outer, *inner]) == ALL
-    assert all(sum(result.model_dump().values()) == ROWS for result in inner)
-    assert sum(outer.model_dump().values()) == ALL
+    assert all(result.inserted + result.updated + result.skipped == ROWS for result in inner)
+    assert outer.inserted + outer.updated + outer.skipped == ALL
     assert repo.generation.read_frame()["generation_power_kw"].tolist() == [4.0] * ALL
