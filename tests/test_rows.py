@@ -6,6 +6,7 @@ import pickle
 import struct
 from copy import copy, deepcopy
 from datetime import UTC, datetime
+from itertools import product
 from uuid import UUID
 
 import numpy as np
@@ -26,11 +27,15 @@ TYPES: dict[str, Type] = {"id": "bigint", "power_kw": "real"}
 QUERY = """
     COPY (
         SELECT
-            n::bigint, (n / 3::real)::real, CASE WHEN n % {every} = 0 THEN repeat('x', n % 50) END,
-            CASE WHEN n % 3 > 0 THEN n::text ELSE '' END
+            n::bigint, (n / 3::real)::real, {columns}
         FROM generate_series(1, {rows}) AS n
     ) TO STDOUT (FORMAT binary)
 """
+CHANGING, SELDOM, NEVER = (
+    "CASE WHEN n % 3 > 0 THEN n::text ELSE '' END",
+    "CASE WHEN n % {every} = 0 THEN repeat('x', n % 50) END",
+    "NULL::text",
+)
 
 
 def _read(powers: np.ndarray) -> list[float]:
@@ -58,33 +63,50 @@ def test_reals_are_read_as_the_server_writes_them(postgresql: psycopg.Connection
     assert _read(np.array([row[0] for row in rows], "f4")) == [float(text) for _, text in rows]
 
 
-@pytest.mark.parametrize("every", [1, 7, 1000])
-@pytest.mark.parametrize("rows", [0, 1, 100])
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_last_fields_may_have_any_width(postgresql: psycopg.Connection, rows: int, every: int, number: int) -> None:
-    with postgresql.cursor().copy(QUERY.format(rows=rows, every=every)) as rows_sent:
-        block, repeated, others = decode_ragged(TYPES, number, 2 - number, rows_sent)
-    ragged = [(*left, *right) for left, right in zip(repeated, others, strict=True)]
-    assert block["id"].tolist() == list(range(1, rows + 1))
-    assert block["power_kw"].tolist() == [float(np.float32(n / 3)) for n in range(1, rows + 1)]
-    assert ragged == [
-        (b"x" * (n % 50) if n % every == 0 else None, str(n).encode() if n % 3 else b"") for n in range(1, rows + 1)
-    ]
+def _columns(row: int, every: int) -> dict[str, bytes | None]:
+    return {
+        CHANGING: str(row).encode() if row % 3 else b"",
+        SELDOM: b"x" * (row % 50) if row % every == 0 else None,
+        NEVER: None,
+    }
+
+
+def test_last_fields_may_have_any_width(postgresql: psycopg.Connection) -> None:
+    befores, afters = ((), (SELDOM,), (NEVER, SELDOM)), ((), (SELDOM,), (NEVER, CHANGING))
+    for before, after, rows, every in product(befores, afters, (0, 1, 100), (1, 7, 1000)):
+        columns = ", ".join((*before, CHANGING, *after)).format(every=every)
+        with postgresql.cursor().copy(QUERY.format(rows=rows, columns=columns)) as rows_sent:
+            whole = b"".join(rows_sent)
+        expected = [_columns(n, every) for n in range(1, rows + 1)]
+        for size in (7, len(whole)):
+            chunks = (whole[at : at + size] for at in range(0, len(whole), size))
+            block, left, middle, right = decode_ragged(TYPES, len(before), len(after), chunks)
+            assert block["id"].tolist() == list(range(1, rows + 1))
+            assert block["power_kw"].tolist() == [float(np.float32(n / 3)) for n in range(1, rows + 1)]
+            assert left == [tuple(row[column] for column in before) for row in expected]
+            assert middle == [row[CHANGING] for row in expected]
+            assert right == [tuple(row[column] for column in after) for row in expected]
 
 
 def test_damaged_stream_of_ragged_rows_is_refused_wherever_it_is_cut(postgresql: psycopg.Connection) -> None:
-    with postgresql.cursor().copy(QUERY.format(rows=3, every=1)) as rows_sent:
+    columns = f"{SELDOM}, {CHANGING}, {NEVER}".format(every=1)
+    with postgresql.cursor().copy(QUERY.format(rows=3, columns=columns)) as rows_sent:
         whole = b"".join(rows_sent)
     for length in range(len(whole)):
         with pytest.raises(InvalidInput):
             decode_ragged(TYPES, 1, 1, [whole[:length]])
-    for length in (-2, 2**31 - 1):
-        at = whole.index(b"x") - 4
         with pytest.raises(InvalidInput):
-            decode_ragged(TYPES, 1, 1, [whole[:at] + struct.pack("!i", length) + whole[at + 4 :]])
-    for widths in (1, 3):
+            decode_ragged(TYPES, 1, 1, [whole[:5], whole[5:length]])
+    for text in (b"x", b"1"):
+        for length in (-2, 2**31 - 1):
+            at = whole.index(text, whole.index(b"x")) - 4
+            with pytest.raises(InvalidInput):
+                decode_ragged(TYPES, 1, 1, [whole[:at] + struct.pack("!i", length) + whole[at + 4 :]])
+    for before, after in ((0, 1), (1, 0), (1, 2), (2, 1)):
         with pytest.raises(InvalidInput):
-            decode_ragged(TYPES, 0, widths, [whole])
+            decode_ragged(TYPES, before, after, [whole])
+    with pytest.raises(InvalidInput):
+        decode_ragged(TYPES, 1, 1, [whole, b"x"])
 
 
 ARRAYS = st.lists(
@@ -96,13 +118,14 @@ ARRAYS = st.lists(
 )
 
 
-def sent(postgresql: psycopg.Connection, *columns: str, **values: object) -> list[tuple[bytes | None, ...]]:
+def sent(postgresql: psycopg.Connection, *columns: str, **values: object) -> list[bytes | None]:
     """What the server sends for the columns of one row."""
     asked = psycopg.ClientCursor(postgresql).mogrify(
         f"COPY (SELECT {', '.join(columns)}) TO STDOUT (FORMAT binary)", values
     )
     with postgresql.cursor().copy(asked.encode()) as rows_sent:
-        return decode_ragged({}, 0, len(columns), rows_sent)[2]
+        _, _, (first,), (others,) = decode_ragged({}, 0, len(columns) - 1, rows_sent)
+        return [first, *others]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -110,7 +133,7 @@ def sent(postgresql: psycopg.Connection, *columns: str, **values: object) -> lis
 def test_arrays_of_reals_are_read_as_the_server_sends_them(
     postgresql: psycopg.Connection, arrays: list[list[float | None]]
 ) -> None:
-    encoded = [sent(postgresql, "%(array)s::real[]", array=array)[0][0] or b"" for array in arrays]
+    encoded = [sent(postgresql, "%(array)s::real[]", array=array)[0] or b"" for array in arrays]
     expected = [[np.nan if power is None else np.float32(power) for power in array] for array in arrays]
     lengths, values = read_real_arrays(encoded)
     assert lengths.tolist() == [len(array) for array in arrays]
@@ -121,14 +144,14 @@ def test_arrays_of_reals_are_read_as_the_server_sends_them(
 
 def test_arrays_of_levels_are_read_as_the_server_sends_them(postgresql: psycopg.Connection) -> None:
     lines = [[1.5, None, 2.5], [None, None, -1.0]]
-    ((names, kw),) = sent(postgresql, "%(names)s::text[]", "%(kw)s::real[]", names=["p10", "\u00e9", ""], kw=lines)
+    names, kw = sent(postgresql, "%(names)s::text[]", "%(kw)s::real[]", names=["p10", "\u00e9", ""], kw=lines)
     assert read_text_array(names or b"") == ["p10", "\u00e9", ""]
     np.testing.assert_array_equal(read_real_array(kw or b""), [[1.5, np.nan, 2.5], [np.nan, np.nan, -1.0]])
 
 
 def test_other_or_damaged_arrays_are_refused(postgresql: psycopg.Connection) -> None:
     types = ("real[]", "text[]", "integer[]", "double precision[]")
-    ((reals, texts, integers, doubles),) = sent(postgresql, *(f"'{{{{1,2,NULL}}}}'::{kind}" for kind in types))
+    reals, texts, integers, doubles = sent(postgresql, *(f"'{{{{1,2,NULL}}}}'::{kind}" for kind in types))
     for read, wrong in (
         (read_real_array, [texts, integers, doubles]),
         (lambda array: read_real_arrays([array]), [texts, integers, doubles, reals]),  # not one-dimensional
@@ -137,7 +160,7 @@ def test_other_or_damaged_arrays_are_refused(postgresql: psycopg.Connection) -> 
         for each in wrong:
             with pytest.raises(InvalidInput):
                 read(each)
-    ((good, level),) = sent(postgresql, "'{1,2}'::real[]", "'{p10,p90}'::text[]")
+    good, level = sent(postgresql, "'{1,2}'::real[]", "'{p10,p90}'::text[]")
     for read, whole in (
         (read_real_array, good),
         (lambda array: read_real_arrays([array]), good),
@@ -148,9 +171,10 @@ def test_other_or_damaged_arrays_are_refused(postgresql: psycopg.Connection) -> 
                 read((whole or b"")[:length])
 
 
-@given(st.lists(st.binary(min_size=16, max_size=16)))
-def test_uuids_are_those_that_uuid_makes(encoded: list[bytes]) -> None:
-    made, expected = uuid_objects(np.array(encoded, "S16")).tolist(), [UUID(bytes=each) for each in encoded]
+@given(encoded=st.lists(st.binary(min_size=16, max_size=16)), all_distinct=st.booleans())
+def test_uuids_are_those_that_uuid_makes(encoded: list[bytes], *, all_distinct: bool) -> None:
+    made = uuid_objects(np.array(encoded, "S16"), all_distinct=all_distinct).tolist()
+    expected = [UUID(bytes=each) for each in encoded]
     assert made == expected
     assert {type(uuid) for uuid in made} <= {UUID}
     for uuid, other in zip(made, expected, strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID, SafeUUID
@@ -35,21 +34,23 @@ def distinct_runs(values: Array) -> tuple[Array, Array]:
     return uniques, np.repeat(codes, np.diff(np.r_[first, len(values)]))
 
 
-def uuid_objects(values: Array) -> Array:
-    """Return an object array of UUIDs. Equal elements share one object."""
+def uuid_objects(values: Array, *, all_distinct: bool = False) -> Array:
+    """Return an object array of UUIDs of an `S16` array. Equal elements share one object, unless all are distinct."""
     import numpy as np
 
-    uniques, codes = distinct_runs(values)
+    uniques, codes = (values, slice(None)) if all_distinct else distinct_runs(values)
     objects = np.empty(len(uniques), object)
-    objects[:] = _uuids(uniques.tobytes())
+    objects[:] = _uuids(np.ascontiguousarray(uniques).view("V16").tolist())
     return objects[codes]
 
 
-def _uuids(encoded: bytes) -> list[UUID]:
-    """Return UUIDs that follow one another, without `UUID.__init__`, which takes most of the time."""
-    numbers = [int.from_bytes(encoded[first : first + 16], "big") for first in range(0, len(encoded), 16)]
-    made = list(map(object.__new__, repeat(UUID, len(numbers))))
-    fields: dict[str, Iterable[Any]] = {"int": numbers, "is_safe": repeat(SafeUUID.unknown)}
-    for name, values in fields.items():
-        deque(map(object.__setattr__, made, repeat(name), values), maxlen=0)  # a loop in C
+_SET_INT, _SET_IS_SAFE = (vars(UUID)[name].__set__ for name in ("int", "is_safe"))
+
+
+def _uuids(encoded: list[bytes]) -> list[UUID]:
+    """Return UUIDs of 16 bytes each, without `UUID.__init__`, which takes most of the time."""
+    made = list(map(object.__new__, repeat(UUID, len(encoded))))
+    numbers = (int.from_bytes(each) for each in encoded)
+    deque(map(_SET_INT, made, numbers), maxlen=0)  # a loop in C
+    deque(map(_SET_IS_SAFE, made, repeat(SafeUUID.unknown)), maxlen=0)
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InvalidInput
@@ -171,60 +172,66 @@ def decode_in_blocks(
 
 
 def decode_ragged(
-    types: Mapping[str, Type], repeated: int, others: int, chunks: Iterable[bytes | bytearray | memoryview]
-) -> tuple[npt.NDArray[Any], list[_Fields], list[_Fields]]:
-    """Return the rows of a binary COPY stream whose last fields can have any width.
+    types: Mapping[str, Type], before: int, after: int, chunks: Iterable[bytes | bytearray | memoryview]
+) -> tuple[npt.NDArray[Any], list[_Fields], list[bytes | None], list[_Fields]]:
+    """Return the rows of a binary COPY stream with a field of any width, between fields that are mostly repeated.
 
     Args:
         types: the fields of fixed width, which come first.
-        repeated: the number of fields after them, which are mostly the same from row to row.
-        others: the number of fields after those.
+        before: the number of fields after them, which are mostly the same from row to row.
+        after: the number of such fields after the next one, which can have any width.
         chunks: the stream.
 
     Returns:
-        a structured array with a field for each of `types`, and for each row the encoded values of the repeated and of
-        the other fields. Rows with the same repeated fields as the row before share one tuple.
+        a structured array with a field for each of `types`, and for each row: the encoded fields before, the field of
+        any width, and the fields after it. Rows with the same fields as the row before share one tuple.
 
     Raises:
         InvalidInput: see `decode`.
     """
     import numpy as np
 
-    data = bytes(_joined(chunks))
-    offset, end = _body(data), len(data) - len(_TRAILER)
     record = _record(types)
-    width, nothing = record.itemsize, (None,) * (others - 1)
-    no_others = _NULL * (others - 1)
+    width, length_width = record.itemsize, _LENGTH.size
     fixed: list[bytes] = []
-    shared: list[_Fields] = []
-    ragged: list[_Fields] = []
-    last: _Fields = ()
-    key = b"no fields yet"
-    starts_with, unpack = data.startswith, _LENGTH.unpack_from  # looked up once: there are thousands of rows
-    try:
-        while offset < end:
-            at = offset + width
-            fixed.append(data[offset:at])
-            if not starts_with(key, at):
-                last, past = _fields(data, at, repeated)
-                key = data[at:past]
-            shared.append(last)
-            offset = at = at + len(key)
-            if others:
+    left: list[_Fields] = []
+    middle: list[bytes | None] = []
+    right: list[_Fields] = []
+    head = tail = b"no fields yet"
+    of_head: _Fields = ()
+    of_tail: _Fields = ()
+    data = b""
+    for chunk in _after_header(chunks):  # rows are decoded while the server works on the next ones
+        data += chunk
+        starts_with, unpack, end = data.startswith, _LENGTH.unpack_from, len(data)  # looked up once for many rows
+        row = 0
+        with suppress(struct.error):  # raised where the last row is not complete
+            while True:
+                at = row + width
+                if not starts_with(head, at):
+                    fields, past = _fields(data, at, before)
+                    if past > end:
+                        break
+                    head, of_head = data[at:past], fields
+                at += len(head)
                 (length,) = unpack(data, at)
-                offset = at + _LENGTH.size + length
-            if others and length >= 0 and starts_with(no_others, offset):  # as a rule, only the first one has a value
-                ragged.append((data[at + _LENGTH.size : offset], *nothing))
-                offset += len(no_others)
-            else:
-                row, offset = _fields(data, at, others)
-                ragged.append(row)
-    except struct.error:
-        offset = -1
-    if offset != end or not data.endswith(_TRAILER):
+                at += length_width
+                past = at + length if length >= 0 else at
+                if not starts_with(tail, past):
+                    fields, end_of_row = _fields(data, past, after)
+                    if end_of_row > end:
+                        break
+                    tail, of_tail = data[past:end_of_row], fields
+                fixed.append(data[row : row + width])
+                left.append(of_head)
+                middle.append(data[at:past] if length >= 0 else None)
+                right.append(of_tail)
+                row = past + len(tail)
+        data = data[row:]
+    if data != _TRAILER:
         raise InvalidInput("the binary COPY stream is truncated, or its rows have other types")
     block = np.frombuffer(b"".join(fixed), record)
-    return _checked(block, types, len(types) + repeated + others), shared, ragged
+    return _checked(block, types, len(types) + before + 1 + after), left, middle, right
 
 
 def _fields(data: bytes, at: int, number: int) -> tuple[_Fields, int]:
@@ -313,6 +320,17 @@ def _joined(chunks: Iterable[bytes | bytearray | memoryview]) -> bytearray:
     for chunk in chunks:  # b"".join would keep all chunks until the end
         data += chunk
     return data
+
+
+def _after_header(chunks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes | bytearray | memoryview]:
+    """Yield the stream from the first row on, as it arrives."""
+    stream, begin = iter(chunks), bytearray()
+    for chunk in stream:
+        begin += chunk
+        if len(begin) >= len(_HEADER) and len(begin) >= _body(begin):
+            break
+    yield begin[_body(begin) :]
+    yield from stream
 
 
 def _body(data: bytes | bytearray) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..models import ForecastValue
-from .arrays import Array, uuid_objects, uuid_of
+from .arrays import Array, distinct_runs, uuid_objects, uuid_of
 from .binary_copy import decode_ragged, read_real_array, read_real_arrays, read_text_array
 from .reals import short_reals
 from .row_types import PIECES
@@ -28,7 +28,7 @@ __all__ = ["Values", "read_values"]
 
 _MINUTE_US = 60_000_000
 _SOURCE = ("forecast_version", "model_name", "model_version")
-_ARRAYS = ("power_kw", "probabilistic_levels", "probabilistic_kw")
+_PROBABILISTIC = ("probabilistic_levels", "probabilistic_kw")  # after the power
 
 _Probabilistic = list[dict[str, float] | None]
 
@@ -96,7 +96,7 @@ class Values:
             "horizon_minutes": self.horizon_minutes,
             "timestamp_utc": utc["timestamp_utc"],
             "created_utc": utc["created_utc"],
-            "forecast_uuid": uuid_objects(self.pieces["forecast_uuid"])[self.piece],
+            "forecast_uuid": uuid_objects(self.pieces["forecast_uuid"], all_distinct=True)[self.piece],
         }
         for name, (texts, codes) in self.sources_by_name().items():
             columns[name] = pd.Categorical.from_codes(codes, pd.Index(texts, dtype="str"))
@@ -136,7 +136,7 @@ class Values:
             shared = {
                 "timestamp_utc": times_of(self.pieces["timestamp_utc"]),
                 "created_utc": times_of(self.pieces["created_utc"]),
-                "forecast_uuid": uuid_objects(self.pieces["forecast_uuid"]).tolist(),
+                "forecast_uuid": uuid_objects(self.pieces["forecast_uuid"], all_distinct=True).tolist(),
                 **dict(zip(_SOURCE, zip(*self.sources, strict=True), strict=True)),
             }
             for name, values in shared.items():
@@ -184,20 +184,20 @@ def _probabilistic(names: bytes | None, kw: bytes | None) -> _Probabilistic | No
 
 
 def read_values(chunks: Iterable[bytes | bytearray | memoryview]) -> Values:
-    """Read a binary COPY of pieces, ordered by site, and lay out their values.
+    """Read a binary COPY of pieces and lay out their values, ordered by site and start.
 
     Where pieces of a site overlap, the value of the newest forecast that has one counts.
 
     Raises:
         InvalidInput: the stream is truncated, is not a binary COPY stream, or its rows have other types.
     """
-    pieces, encoded, arrays = decode_ragged(PIECES, len(_SOURCE), len(_ARRAYS), chunks)
+    pieces, encoded, arrays, levels = decode_ragged(PIECES, len(_SOURCE), len(_PROBABILISTIC), chunks)
     texts = {fields: tuple(None if text is None else text.decode() for text in fields) for fields in set(encoded)}
-    order = np.lexsort((pieces["start_utc"].astype("=i8"), _numbers(pieces["site_uuid"])))
+    order = np.lexsort((pieces["start_utc"].astype("=i8"), distinct_runs(pieces["site_uuid"])[1]))
     pieces, in_order = pieces[order], order.tolist()
     sources = [texts[encoded[n]] for n in in_order]
-    levels = [arrays[n][1:] for n in in_order]
-    lengths, power_kw = read_real_arrays([arrays[n][0] or b"" for n in in_order])
+    levels = [levels[n] for n in in_order]
+    lengths, power_kw = read_real_arrays([arrays[n] or b"" for n in in_order])
     piece = np.repeat(np.arange(len(pieces)), lengths)
     slot = np.arange(len(power_kw)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     laid_out = Values(pieces, sources, levels, piece, slot, power_kw)

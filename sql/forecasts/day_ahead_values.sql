@@ -63,5 +63,4 @@ FROM
 LEFT JOIN ml_models AS m ON m.ml_model_uuid = p.ml_model_uuid
 WHERE
     -- raises an error for an unknown time zone, even if there is no forecast
-    timestamptz '2000-01-01 00:00+00' AT TIME ZONE :'timezone'::text IS NOT NULL
-ORDER BY p.site_uuid;
+    timestamptz '2000-01-01 00:00+00' AT TIME ZONE :'timezone'::text IS NOT NULL;

@@ -1,7 +1,7 @@
 -- Return for each site and start in a time window the value of the newest forecast that has one: as pieces of forecasts,
--- ordered by site. Each piece is an array of values that follow one another, with NULL for a slot without a value;
--- start_utc and horizon_minutes are those of the first. Where pieces of a site overlap, the library uses the newest one
--- that has a value: the one with the latest timestamp_utc, then the latest created_utc, then the greatest forecast_uuid.
+-- in no order. Each piece is an array of values that follow one another, with NULL for a slot without a value; start_utc
+-- and horizon_minutes are those of the first. Where pieces of a site overlap, the library uses the newest one that has a
+-- value: the one with the latest timestamp_utc, then the latest created_utc, then the greatest forecast_uuid.
 -- To get a row for each value, call the function latest_forecast_values in sql/schema.
 --
 -- Parameters:
@@ -62,5 +62,4 @@ FROM
         NULL,
         NULL
     ) AS p
-LEFT JOIN ml_models AS m ON m.ml_model_uuid = p.ml_model_uuid
-ORDER BY p.site_uuid;
+LEFT JOIN ml_models AS m ON m.ml_model_uuid = p.ml_model_uuid;

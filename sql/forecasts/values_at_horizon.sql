@@ -99,5 +99,4 @@ FROM (
         )
     ORDER BY f.site_uuid, v.start_utc, f.created_utc DESC, f.forecast_uuid DESC
 ) AS p
-LEFT JOIN ml_models AS m ON m.ml_model_uuid = p.ml_model_uuid
-ORDER BY p.site_uuid;
+LEFT JOIN ml_models AS m ON m.ml_model_uuid = p.ml_model_uuid;
