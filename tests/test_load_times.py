@@ -609,7 +609,7 @@ def test_numbers_of_parquet(repo, load_file, tmp_path):
         assert load_file(file, "--time-column", "t", *options)[::2] == (0, "")
         assert [start for start, _, _ in stored(repo)] == [at("06-01T12:00"), at("06-01T12:05")]
     code, _, err = load_file(file, "--time-column", "t")
-    said = "t: must be datetimes, got dtype int64; if they are numbers, use --time-format epoch, epoch-ms, excel\n"
+    said = "t: must be datetimes, got dtype int64; if they are numbers, use --time-format epoch, epoch-ms or excel\n"
     assert (code, err) == (1, f"{file}, {said}")
     file = parquet(tmp_path / "a.parquet", t=pa.array([1, None]), kW=[1.0, 2.0])
     code, _, err = load_file(file, "--time-column", "t", "--time-format", "epoch")
