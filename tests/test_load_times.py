@@ -15,6 +15,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hostile import examples
+from hypothesis import given
+from hypothesis import strategies as st
 from loading import counts, loaded, stored, written
 
 from pvsite_sql import InvalidInput
@@ -407,6 +410,34 @@ def test_a_year_of_half_hours_in_its_time_zone(zone):
     assert (found == starts - HALF_HOUR).all()
 
 
+TIMES = st.one_of(
+    st.datetimes(datetime(1969, 12, 31), datetime(2100, 1, 2)).map(str),  # noqa: DTZ001
+    st.datetimes(datetime(2024, 3, 30), datetime(2024, 4, 2)).map("{:%d.%m.%Y %H:%M}".format),  # noqa: DTZ001
+    st.dates(date(2024, 10, 26), date(2024, 10, 28)).map("{:%m/%d/%Y}".format),
+    st.sampled_from(
+        ["", " ", "24:00", "2024-10-26 24:00", "26.10.2024 24:00", "now", "1717243200", "45444.5", "1e400"]
+    ),
+    st.text("0123456789:-./ TZ+APM\ud800%", max_size=20),
+)
+
+
+@given(
+    cells=st.lists(TIMES, min_size=1, max_size=9),
+    time_format=st.sampled_from([None, "%d.%m.%Y %H:%M", US, "%m/%d/%Y", "%H:%M %d.%m.%Y %z", "epoch", "excel"]),
+    zone=st.sampled_from(["UTC", "Europe/London", "America/Havana", "+05:30"]),
+    ambiguous=st.sampled_from(["error", "earlier", "later", "order"]),
+)
+@examples(80)
+def test_a_cell_is_a_time_or_has_a_reason(cells, time_format, zone, ambiguous):
+    layout = Layout(time_format=time_format, timezone=zone, ambiguous=ambiguous)
+    times = TimeParser(layout).parse(cells, pd.Categorical(["site"] * len(cells)))
+    for row, time_utc in enumerate(times.utc):
+        assert not pd.isna(time_utc) or row in times.reasons, cells[row]
+        alone = TimeParser(layout).parse(cells[row : row + 1], pd.Categorical(["site"]))
+        if ambiguous != "order":
+            assert (list(alone.utc), alone.reasons.get(0)) == ([time_utc], times.reasons.get(row)) or pd.isna(time_utc)
+
+
 def test_days_begin_where_clocks_skip_or_repeat_midnight(repo, load_file, tmp_path):
     """In Havana, clocks went from 00:00 to 01:00 (05:00 UTC) on 2024-03-10 and from 01:00 to 00:00 on 2024-11-03."""
     text = "day,kW\n2024-03-10,1\n2024-11-03,2\n"
@@ -578,7 +609,7 @@ def test_numbers_of_parquet(repo, load_file, tmp_path):
         assert load_file(file, "--time-column", "t", *options)[::2] == (0, "")
         assert [start for start, _, _ in stored(repo)] == [at("06-01T12:00"), at("06-01T12:05")]
     code, _, err = load_file(file, "--time-column", "t")
-    said = "t: must be datetimes, got dtype int64; if they are numbers, use --time-format epoch, epoch-ms, excel\n"
+    said = "t: must be datetimes, got dtype int64; if they are numbers, use --time-format epoch, epoch-ms or excel\n"
     assert (code, err) == (1, f"{file}, {said}")
     file = parquet(tmp_path / "a.parquet", t=pa.array([1, None]), kW=[1.0, 2.0])
     code, _, err = load_file(file, "--time-column", "t", "--time-format", "epoch")
