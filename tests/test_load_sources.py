@@ -194,6 +194,25 @@ class TestWide:
             assert readings(repo) == IN_NORTH
             repo.generation.delete([site.site_uuid for site in clients.values()])
 
+    def test_energy_counters_and_cells_without_a_value(self, repo, clients, dsn, tmp_path):
+        file = written(tmp_path / "a.csv", WIDE.replace(",3,4", ",,4").replace(",5,6", ",-,"))
+        code, _, err = loaded(dsn, file, *OF_NORTH)
+        assert (code, err.startswith(f"{file}, line 3: 2607: no value; add --empty")) == (1, True)
+        assert loaded(dsn, file, *OF_NORTH, "--empty", "skip", "--unit", "kWh", "--interval", "30")[::2] == (0, "")
+        assert readings(repo) == [("north 2607", 0, 2.0), ("north 2608", 0, 4.0), ("north 2608", 5, 8.0)]
+        repo.generation.delete([site.site_uuid for site in clients.values()])
+        options = (*OF_NORTH, "--unit", "Wh", "--counter", "--empty", "skip", "--interval", "60")
+        file = written(tmp_path / "b.csv", WIDE.replace(",3,4", ",4,5").replace(",5,6", ",5,"))
+        assert loaded(dsn, file, *options)[::2] == (0, "")
+        assert readings(repo) == [("north 2607", 0, 0.036), ("north 2607", 5, 0.012), ("north 2608", 0, 0.036)]
+
+    def test_a_line_of_units_is_checked(self, repo, clients, dsn, tmp_path):
+        file = written(tmp_path / "a.csv", WIDE.replace("2608\n", "2608\n,kW,kWh\n"))
+        said = f"{file}: 'kWh' below '2608' says kWh, but --unit is kW: use --unit kWh "
+        code, _, err = loaded(dsn, file, *OF_NORTH, "--skip-after-header", "1")
+        assert (code, err.startswith(said)) == (1, True)
+        assert readings(repo) == []
+
     def test_names_and_ends(self, repo, clients, dsn, tmp_path):
         text = "south 2608;end_utc;start_utc;north 2607\n1,5;2024-06-01 13:00;2024-06-01 12:00;2,5\n"
         options = ("--wide", "--site-key", "client_site_name", "--separator", ";", "--decimal", ",")
