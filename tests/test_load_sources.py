@@ -403,12 +403,15 @@ class TestExcel:
         assert readings(repo)[1:3] == [("south 2607", 5, 4.0), ("south 2607", 10, 3.0)]
 
     def test_dates_that_excel_read_with_day_and_month_swapped_do_not_pass_for_times(self, repo, load):
-        rows = [[(excel.at(10)[0].replace(month=12, day=6), "dd/mm/yyyy hh:mm"), 1], ["13/06/2024 10:00", 2]]
-        said = "FILE, row 2: t: not a time in the format '%d/%m/%Y %H:%M' (--time-format): '2024-12-06 10:00:00'\n"
-        assert load(rows, "--time-format", "%d/%m/%Y %H:%M") == (1, "", said)
-        said = "FILE, row 3: t: not a time (use --time-format '%d/%m/%Y %H:%M'): '13/06/2024 10:00'\n"
-        assert load(rows) == (1, "", said)
+        swapped = (excel.at(10)[0].replace(month=12, day=6), "dd/mm/yyyy hh:mm")
+        said = "FILE, t: row 3 has the text '13/06/2024 10:00', and other rows have Excel dates: "
+        for options in ([], ["--time-format", "%d/%m/%Y %H:%M", "--rejects", os.devnull]):
+            code, _, err = load([[swapped, 1], ["13/06/2024 10:00", 2]], *options)
+            assert (code, err.startswith(said)) == (1, True)
         assert readings(repo) == []
+        rows = [[excel.at(12), 1], ["2024-06-01 12:05", 2], ["Total", 3]]
+        assert load(rows, "--skip-footer", "1") == (0, counts(inserted=2), "")
+        assert readings(repo) == [("south 2607", 0, 1.0), ("south 2607", 5, 2.0)]
 
     def test_times_to_the_millisecond(self, repo, load):
         days = [45444 + n / 288 for n in range(144, 160)]  # since 1899-12-30
