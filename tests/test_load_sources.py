@@ -194,6 +194,25 @@ class TestWide:
             assert readings(repo) == IN_NORTH
             repo.generation.delete([site.site_uuid for site in clients.values()])
 
+    def test_energy_counters_and_cells_without_a_value(self, repo, clients, dsn, tmp_path):
+        file = written(tmp_path / "a.csv", WIDE.replace(",3,4", ",,4").replace(",5,6", ",-,"))
+        code, _, err = loaded(dsn, file, *OF_NORTH)
+        assert (code, err.startswith(f"{file}, line 3: 2607: no value; add --empty")) == (1, True)
+        assert loaded(dsn, file, *OF_NORTH, "--empty", "skip", "--unit", "kWh", "--interval", "30")[::2] == (0, "")
+        assert readings(repo) == [("north 2607", 0, 2.0), ("north 2608", 0, 4.0), ("north 2608", 5, 8.0)]
+        repo.generation.delete([site.site_uuid for site in clients.values()])
+        options = (*OF_NORTH, "--unit", "Wh", "--counter", "--empty", "skip", "--interval", "60")
+        file = written(tmp_path / "b.csv", WIDE.replace(",3,4", ",4,5").replace(",5,6", ",5,"))
+        assert loaded(dsn, file, *options)[::2] == (0, "")
+        assert readings(repo) == [("north 2607", 0, 0.036), ("north 2607", 5, 0.012), ("north 2608", 0, 0.036)]
+
+    def test_a_line_of_units_is_checked(self, repo, clients, dsn, tmp_path):
+        file = written(tmp_path / "a.csv", WIDE.replace("2608\n", "2608\n,kW,kWh\n"))
+        said = f"{file}: 'kWh' below '2608' says kWh, but --unit is kW: use --unit kWh "
+        code, _, err = loaded(dsn, file, *OF_NORTH, "--skip-after-header", "1")
+        assert (code, err.startswith(said)) == (1, True)
+        assert readings(repo) == []
+
     def test_names_and_ends(self, repo, clients, dsn, tmp_path):
         text = "south 2608;end_utc;start_utc;north 2607\n1,5;2024-06-01 13:00;2024-06-01 12:00;2,5\n"
         options = ("--wide", "--site-key", "client_site_name", "--separator", ";", "--decimal", ",")
@@ -384,12 +403,15 @@ class TestExcel:
         assert readings(repo)[1:3] == [("south 2607", 5, 4.0), ("south 2607", 10, 3.0)]
 
     def test_dates_that_excel_read_with_day_and_month_swapped_do_not_pass_for_times(self, repo, load):
-        rows = [[(excel.at(10)[0].replace(month=12, day=6), "dd/mm/yyyy hh:mm"), 1], ["13/06/2024 10:00", 2]]
-        said = "FILE, row 2: t: not a time in the format '%d/%m/%Y %H:%M' (--time-format): '2024-12-06 10:00:00'\n"
-        assert load(rows, "--time-format", "%d/%m/%Y %H:%M") == (1, "", said)
-        said = "FILE, row 3: t: not a time (use --time-format '%d/%m/%Y %H:%M'): '13/06/2024 10:00'\n"
-        assert load(rows) == (1, "", said)
+        swapped = (excel.at(10)[0].replace(month=12, day=6), "dd/mm/yyyy hh:mm")
+        said = "FILE, t: row 3 has the text '13/06/2024 10:00', and other rows have Excel dates: "
+        for options in ([], ["--time-format", "%d/%m/%Y %H:%M", "--rejects", os.devnull]):
+            code, _, err = load([[swapped, 1], ["13/06/2024 10:00", 2]], *options)
+            assert (code, err.startswith(said)) == (1, True)
         assert readings(repo) == []
+        rows = [[excel.at(12), 1], ["2024-06-01 12:05", 2], ["Total", 3]]
+        assert load(rows, "--skip-footer", "1") == (0, counts(inserted=2), "")
+        assert readings(repo) == [("south 2607", 0, 1.0), ("south 2607", 5, 2.0)]
 
     def test_times_to_the_millisecond(self, repo, load):
         days = [45444 + n / 288 for n in range(144, 160)]  # since 1899-12-30

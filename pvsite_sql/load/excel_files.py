@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, time
+from datetime import date, datetime, time
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from ..engine.arrays import Array
 from ..errors import InvalidInput, PvsiteSqlError
 from .batch import Batch, Cells
 from .headers import column_names, numbered_names, refuse_reading
@@ -27,6 +29,7 @@ _BATCH_ROWS = 50_000
 _ROWS_AT_ONCE = 1000
 _MAX_ROWS_BEFORE_HEADER = 100
 _MIDNIGHT = time()
+_DAY_AND_MONTH = re.compile(r"\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b")
 
 _Row = tuple[int, list[Any]]  # its number, from 1, and its values
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
@@ -63,15 +66,13 @@ def excel_batches(path: str, layout: Layout) -> Iterator[Batch]:
             columns = column_names(names, positions)
             times = [key for key in columns if key.startswith("start_utc")]
             while batch := list(islice(rows, _BATCH_ROWS)):
-                cells = {
-                    key: _cells(
-                        [row[at] if at < len(row) else None for _, row in batch],
-                        layout,
-                        is_date=key in times and len(times) > 1,
-                    )
-                    for key, at in positions.items()
-                }
                 numbers = np.array([number for number, _ in batch])
+                cells: dict[str, Cells] = {}
+                for key, at in positions.items():
+                    values = [row[at] if at < len(row) else None for _, row in batch]
+                    if key in times or key == "end_utc":
+                        _refuse_swapped_dates(values, numbers, f"{path}, {columns[key]}")
+                    cells[key] = _cells(values, layout, is_date=key in times and len(times) > 1)
                 read = size * min(total, batch[-1][0]) // total
                 yield Batch(columns, cells, numbers, "row", read, positions=positions)
         finally:
@@ -141,6 +142,20 @@ def _header(
     if missing is None:
         raise InvalidInput(f"{file} is empty: a header row is required{hint}")
     raise InvalidInput(f"{missing.reason}{hint}")
+
+
+def _refuse_swapped_dates(values: Sequence[Any], numbers: Array, place: str) -> None:
+    """Raise `InvalidInput` where Excel took a part of the dates of a CSV file for dates, and left the others as texts.
+
+    It reads 06/12/2024 as the 12th of June where its settings say so, and 13/12/2024 as a text.
+    """
+    texts = (n for n, value in enumerate(values) if isinstance(value, str) and _DAY_AND_MONTH.match(value))
+    first = next(texts, None)
+    if first is not None and any(isinstance(value, date) for value in values):
+        raise InvalidInput(
+            f"{place}: row {numbers[first]} has the text {values[first]!r}, and other rows have Excel dates: Excel may "
+            "have swapped their day and month; load the file that the sheet was made from, or correct the dates"
+        )
 
 
 def _cells(values: Sequence[Any], layout: Layout, *, is_date: bool) -> Cells:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from ..errors import InvalidInput
-from .batch import Batch
+from .batch import WIDE_KEY, Batch
 from .layout import Layout, Unit
 
 __all__ = ["as_unit", "check_column_name", "check_units_below", "is_energy", "unit_of_name"]
@@ -67,12 +67,14 @@ def check_units_below(
         file: the name of the file for messages.
 
     Raises:
-        InvalidInput: the cell below the power column says another unit.
+        InvalidInput: the cell below the power column, or that of a site, says another unit.
     """
-    position = positions.get("power_kw", len(cells))
-    if position < len(cells):
+    for key, position in positions.items():
+        is_site = key.startswith(WIDE_KEY)
+        if position >= len(cells) or not (key == "power_kw" or is_site):
+            continue
         name = header[position]
-        unique = header.count(name) == 1
+        unique = header.count(name) == 1 and not is_site
         if layout.power_column in (None, name) or not unique:
             unit = as_unit(cells[position].strip("[]() "))
             _check(unit, layout, f"{file}: {cells[position]!r} below {name!r}", unique=unique)
