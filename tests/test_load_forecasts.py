@@ -316,6 +316,33 @@ def test_only_forecasts_that_go_on_stay_in_memory():
     assert sum(map(len, complete)) == 500
 
 
+def test_every_forecast_comes_out_once_and_whole_or_is_refused():
+    random, outcomes = np.random.default_rng(16), set()
+    for _ in range(60):
+        of_rows = random.integers(0, 6, 40) if random.random() < 0.5 else np.sort(random.integers(0, 9, 40))
+        size = int(random.integers(1, 15))
+        assembler = forecast_rows.ForecastAssembler(lambda source, number: f"line {number}")
+        parts, refused = [], False
+        batches_of = {n: {row // size for row in np.flatnonzero(of_rows == n)} for n in set(of_rows.tolist())}
+        together = all(max(batches) - min(batches) + 1 == len(batches) for batches in batches_of.values())
+        try:
+            for begin in range(0, len(of_rows), size):
+                rows = np.arange(begin, min(begin + size, len(of_rows)))
+                frame = pd.DataFrame({"site_uuid": SITES[0], "timestamp_utc": NOON + of_rows[rows] * HOUR, "row": rows})
+                places = pd.DataFrame({"source": 0, "number": rows, "reason": None})
+                parts += assembler.add(forecast_rows.ForecastRows(frame, places))
+            parts += assembler.finish()
+        except InvalidInput:
+            refused = True
+        assert refused == (not together)
+        if together:
+            assert sorted(row for part in parts for row in part.frame["row"]) == list(range(40))
+            seen = [time for part in parts for time in part.frame["timestamp_utc"].unique()]
+            assert len(seen) == len(set(seen)) == len(batches_of)
+        outcomes.add(refused)
+    assert outcomes == {True, False}
+
+
 GOOD = value(0, 1, 1, 1.0) + value(0, 1, 1.5, 1.5)
 BAD = {
     "power": (value(1, 2, 2, "x"), 5, "forecast_power_kw: not a number: 'x'"),
