@@ -27,6 +27,7 @@ from pvsite_sql.load.energy import mean_powers, millionths
 from pvsite_sql.load.numbers import NumberParser
 from pvsite_sql.load.units import check_column_name
 
+NOON = datetime(2024, 6, 1, 12, tzinfo=UTC)
 FILES = Path(__file__).parent / "files"
 NO_POWER = "no value; add --empty zero or --empty skip to accept it"
 
@@ -111,6 +112,47 @@ def test_energy_requires_a_duration(repo, site, dsn, tmp_path):
     bad = written(tmp_path / "a.csv", "start_utc,end_utc,kWh\n2024-06-01T12:00Z,2024-06-01T12:00Z,1\n")
     arguments = ("--site", site.site_uuid, "--power-column", "kWh", "--unit", "kWh")
     assert loaded(dsn, bad, *arguments) == (1, "", f"{bad}, line 2: end_utc: must be after start_utc\n")
+    assert stored(repo) == []
+
+
+def rows_of(energies, minutes, first=NOON):
+    starts = [first + number * timedelta(minutes=minutes) for number in range(len(energies))]
+    rows = [f"{start:%Y-%m-%dT%H:%MZ},{energy}\n" for start, energy in zip(starts, energies, strict=True)]
+    return "start_utc,kWh\n" + "".join(rows)
+
+
+KWH = ("--power-column", "kWh", "--unit", "kWh", "--interval")
+DAY = [0.0] * 24 + [0.1, 0.4, 1.0, 1.5, 1.2, 1.3, 1.6, 1.1, 0.9, 1.0, 0.7, 0.2] + [0.0] * 12  # half hours
+
+
+def test_energies_of_an_interval_that_is_not_that_of_the_rows(repo, site, dsn, tmp_path):
+    file, options = written(tmp_path / "a.csv", rows_of(DAY, 30)), ("--site", site.site_uuid, *KWH)
+    said = "start_utc: the rows of a site are usually 30 minutes apart, so that energies of 60 minutes would overlap"
+    assert loaded(dsn, file, *options, "60") == (1, "", f"{file}, {said}: use --interval 30\n")
+    note = f"{file}: the rows of a site are usually 30 minutes apart, but --interval 5 was used for their energy\n"
+    assert loaded(dsn, file, *options, "5") == (0, counts(inserted=48), note)
+    assert loaded(dsn, file, *options, "30", "--on-conflict", "update") == (0, counts(updated=48), "")
+
+
+def test_a_counter_that_is_read_as_energies(repo, site, dsn, tmp_path):
+    total = np.cumsum(DAY * 3).round(1)
+    today = np.cumsum(np.reshape(DAY * 3, (3, 48)), axis=1).round(1).ravel()
+    options = ("--site", site.site_uuid, *KWH, "30")
+    header, *rows = rows_of(total, 30).splitlines(keepends=True)
+    newest_first = "".join([header, *rows[::-1]])
+    for text, falls in ((rows_of(total, 30), 0), (newest_first, 0), (rows_of(today, 30), 2)):
+        file = written(tmp_path / "a.csv", text)
+        said = f"kWh: the values of a site rise 36 times and fall {falls} times in 3.0 days, as those of a meter"
+        assert loaded(dsn, file, *options) == (1, "", f"{file}, {said} that counts up: add --counter\n")
+    assert stored(repo) == []
+    assert loaded(dsn, written(file, rows_of(DAY * 3, 30)), *options) == (0, counts(inserted=144), "")
+
+
+def test_energies_that_are_read_as_a_counter(repo, site, dsn, tmp_path):
+    file = written(tmp_path / "a.csv", rows_of(DAY * 3, 30))
+    code, out, err = loaded(dsn, file, "--site", site.site_uuid, *KWH, "30", "--counter")
+    said = "kWh: the values rise 21 times and fall 18 times, which those of a meter that counts up do not"
+    assert (code, out, err) == (1, "", f"{file}, {said}: leave --counter out\n")
     assert stored(repo) == []
 
 
@@ -465,6 +507,10 @@ def test_a_counter_that_is_read_each_midnight_where_clocks_change(repo, site, ds
             ("--counter", "--unit", "kWh", "--interval", "30", "--time-column", "d", "--period-column", "p"),
             "--period-column: a state of a counter has one time, in the time column\n",
         ),
+        (
+            ("--counter", "--unit", "kWh", "--interval", "30", "--same-key", "sum"),
+            "--same-key: not with --counter, since the states of a meter do not add up\n",
+        ),
         (("--empty", "x"), "'x' is not one of 'refuse', 'zero', 'skip'"),
     ],
 )
@@ -506,7 +552,9 @@ def read(files, batch):
             readings, reasons = reader.readings(frame, Batch({}, {}, numbers, "line", 0, file=str(number)))
             frames.append(readings)
             rejected += len(reasons)
-        frames.append(reader.end_file())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(counters, "_MIN_FALLS", 100)
+            frames.append(reader.end_file())
         for frame in frames:
             found += frame[["site_uuid", "start_utc", "end_utc", "power_kw"]].itertuples(index=False, name=None)
     reader.notes(reader.counts())

@@ -339,6 +339,7 @@ def load(
     from ..limits import CallLimits, Limits
     from ..load import ForecastLayout, Layout, find_site, load_forecasts
     from ..load import load as load_readings
+    from ..load.same_keys import check_same_key
     from ..repository import Repository
 
     fields: dict[str, Any] = {}
@@ -391,6 +392,7 @@ def load(
             show_preview(context, files, {**keywords, **others}, site=site, dsn=dsn)
         layout = (ForecastLayout if forecasts else Layout)(**keywords)
         layout.check_interval(duration)
+        check_same_key(same_key, layout)
     except InvalidInput as error:
         exit_with(2, f"{of_forecasts.option_of(error.column)}: {error.reason}")
     conninfo = require_dsn(dsn, "load")

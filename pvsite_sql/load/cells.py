@@ -15,6 +15,7 @@ from .batch import Cells
 from .energy import durations_us, mean_powers, millionths
 from .layout import Layout
 from .periods import PeriodParser
+from .plausible import check_energies
 from .powers import PowerParser
 from .reasons import Reasons
 from .sites import SiteFinder, SiteParser, one_site
@@ -25,7 +26,11 @@ __all__ = ["CellParser"]
 
 
 class CellParser:
-    """Parses the cells of one file, batch by batch."""
+    """Parses the cells of one file, batch by batch.
+
+    Attributes:
+        notes: sentences about what may be wrong.
+    """
 
     def __init__(self, layout: Layout, find_sites: SiteFinder, interval: timedelta | None = None) -> None:
         """Set the file.
@@ -35,11 +40,13 @@ class CellParser:
             find_sites: a function that finds sites.
             interval: the duration of readings without an end; None: not given.
         """
+        self.notes: list[str] = []
         self._layout = layout
         self._interval = interval
         self._sites = SiteParser(layout, find_sites)
         self._periods = PeriodParser(layout, interval)
         self._powers = PowerParser(layout)
+        self._looked_at = False
 
     def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]], Array]:
         """Return a frame for `generation.insert`; of a counter, its states in millionths of the unit.
@@ -59,7 +66,7 @@ class CellParser:
         reasons |= time_reasons
         frame["power_kw"], reasons["power_kw"], skipped = self._powers.parse(cells["power_kw"])
         if is_energy(self._layout.unit):
-            frame["power_kw"] = self._of_energies(frame)
+            frame["power_kw"] = self._of_energies(frame, [*reasons["power_kw"], *skipped.tolist()])
         first: dict[int, tuple[str, str]] = {}
         for key, column_reasons in reasons.items():
             for row, reason in column_reasons.items():
@@ -68,7 +75,7 @@ class CellParser:
             first.pop(row, None)
         return pd.DataFrame(frame), first, skipped
 
-    def _of_energies(self, frame: Mapping[str, Any]) -> Any:
+    def _of_energies(self, frame: Mapping[str, Any], invalid: list[int]) -> Any:
         """Return the mean powers; of a counter, its states in millionths of the unit."""
         energies = frame["power_kw"]
         if not isinstance(energies, np.ndarray):
@@ -82,6 +89,13 @@ class CellParser:
                 "--end-column if the file has the ends",
                 column="power_kw",
             )
+        if not self._looked_at and isinstance(frame["start_utc"], pd.DatetimeIndex):
+            self._looked_at = True
+            looked_at = energies.copy()
+            looked_at[invalid] = np.nan
+            interval = None if "end_utc" in frame else self._interval
+            if note := check_energies(frame["site_uuid"], frame["start_utc"], looked_at, interval):
+                self.notes.append(note)
         return mean_powers(millionths(energies), self._layout.unit, durations)
 
     def finish(self) -> None:

@@ -19,6 +19,7 @@ from .reasons import Reasons
 __all__ = ["Counters", "StateCounts"]
 
 _MAX_CHAINS = 100_000
+_MIN_FALLS = 10
 _MILLION = 1_000_000
 _DAY, _CLOCK_CHANGE = timedelta(days=1), timedelta(hours=2)  # the longest one is Troll's
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +65,7 @@ class Counters:
         self._file_ended = True
         self._of_file, self._of_files = _no_chains(), _no_chains()
         self._resets = self._repeated = self._noted_files = 0
+        self._resets_before = self._rises = 0  # before this file, and in it
         self._first_reset: str | None = None  # its place
 
     def readings(self, frame: pd.DataFrame, batch: Batch) -> tuple[pd.DataFrame, Reasons]:
@@ -115,8 +117,20 @@ class Counters:
         return found, reasons
 
     def end_file(self) -> pd.DataFrame:
-        """Return the readings between the states of this file and those of the files before."""
+        """Return the readings between the states of this file and those of the files before.
+
+        Raises:
+            InvalidInput: the states fall too often to be those of a counter.
+        """
         self._file_ended = True
+        falls, rises = self._resets - self._resets_before, self._rises
+        if falls >= _MIN_FALLS and falls * 5 > rises:
+            raise InvalidInput(
+                f"the values rise {rises:,} times and fall {falls:,} times, which those of a meter that counts up do "
+                "not: leave --counter out",
+                column="power_kw",
+            )
+        self._resets_before, self._rises = self._resets, 0
         pieces = _concatenated(self._of_files, self._of_file)
         joined = _Joined(pieces, self._interval_us)
         self._repeated += len(pieces["site"]) - joined.union_count  # files that overlap
@@ -153,6 +167,7 @@ class Counters:
         start, end = pieces["last_us"][joined.earlier], pieces["first_us"][joined.later]
         energies = pieces["first"][joined.later] - pieces["last"][joined.earlier]
         fell = energies < 0
+        self._rises += int((energies > 0).sum())
         if fell.any():
             self._add_resets(pieces, joined.earlier[fell], joined.later[fell])
         rises = ~fell

@@ -32,6 +32,7 @@ class FrameReader:
 
     Attributes:
         empty_count: how many rows without a value were left out.
+        notes: sentences about what may be wrong.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class FrameReader:
         unique_keys: bool,
     ) -> None:
         self.empty_count = 0
+        self.notes: list[str] = []
         self._layout = layout
         self._interval = interval
         self._find_sites = find_sites
@@ -82,10 +84,11 @@ class FrameReader:
         """Check a file as a whole. Yield the readings between its states and those of other files."""
         if last is None:
             return
+        self.notes += [f"{last.file}: {note}" for note in parser.notes]
         with _errors_at(last):
             parser.finish()
-        if self._counters is not None:
-            frame = self._counters.end_file()
+            frame = None if self._counters is None else self._counters.end_file()
+        if frame is not None:
             if len(frame):  # between states of two files: the line is that of the file's end
                 lines.add(last.file, last.number_kind, np.repeat(last.numbers.max(initial=0), len(frame)))
             yield frame, 0

@@ -17,7 +17,7 @@ from .lines import Lines
 from .prefetch import prefetch
 from .progress import Progress, ProgressCounter, noting_stored_files
 from .rejects import Rejects
-from .same_keys import SameKey, insert_rules, naming_lines
+from .same_keys import SameKey, check_same_key, insert_rules, naming_lines
 from .sites import check_site, site_finder
 
 __all__ = ["Layout", "LoadResult", "Progress", "load"]
@@ -34,7 +34,7 @@ class LoadResult(InsertResult):
         first_states: with `Layout.counter`, the first row of each site, which has no state before it.
         gaps: with `Layout.counter`, rows whose state is more than `interval` after the one before.
         resets: with `Layout.counter`, rows whose state is below the one before.
-        notes: sentences about gaps and resets that name the first one.
+        notes: sentences about what may be wrong, such as gaps and resets, with the place of the first one.
     """
 
     rejected: int = 0
@@ -98,6 +98,7 @@ def load(
     rules = insert_rules(on_conflict, same_key)
     layout = Layout() if layout is None else layout
     layout.check_interval(interval)
+    check_same_key(same_key, layout)
     counters = Counters(layout, interval) if layout.counter and interval is not None else None
     names = expand(files)
     counter = ProgressCounter(names, progress)
@@ -113,6 +114,7 @@ def load(
         reader = FrameReader(layout, interval, finder, rejected_rows, counters, unique_keys=unique_keys)
         for number, group in enumerate([[name] for name in names] if each else [names]):
             rejected_before, empty_before = rejected_rows.count, reader.empty_count
+            reader.notes = []
             states_before = StateCounts() if counters is None else counters.counts()
             lines = Lines()
             noting = noting_stored_files(names, number)
@@ -123,6 +125,7 @@ def load(
                 **inserted.model_dump(),
                 rejected=rejected_rows.count - rejected_before,
                 empty=reader.empty_count - empty_before,
+                notes=tuple(reader.notes),
             )
             if counters is not None:
                 result = _with_states(result, counters, states_before)
@@ -140,6 +143,6 @@ def _with_states(result: LoadResult, counters: Counters, before: StateCounts) ->
         "first_states": states.first_states,
         "gaps": states.gaps,
         "resets": states.resets,
-        "notes": tuple(counters.notes(states)),
+        "notes": (*result.notes, *counters.notes(states)),
     }
     return result.model_copy(update=changes)

@@ -9,11 +9,22 @@ from typing import Any, Literal, get_args
 from ..engine.same_keys import COMBINED, GivenRow, RowsDiffer
 from ..errors import InvalidInput
 from ..generation import GenerationOnConflict
+from .layout import Layout
 from .lines import Lines
 
-__all__ = ["SameKey", "insert_rules", "naming_lines"]
+__all__ = ["SameKey", "check_same_key", "insert_rules", "naming_lines"]
 
 SameKey = Literal["first", "last", "mean", "sum"]
+
+
+def check_same_key(same_key: SameKey | None, layout: Layout) -> None:
+    """Check that readings of a counter are not added up: files that overlap have the same ones.
+
+    Raises:
+        InvalidInput: they would be.
+    """
+    if layout.counter and same_key in COMBINED:
+        raise InvalidInput("not with --counter, since the states of a meter do not add up", column="same_key")
 
 
 def insert_rules(on_conflict: GenerationOnConflict | None, same_key: SameKey | None) -> dict[str, Any]:
