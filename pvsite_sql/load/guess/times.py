@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from .findings import Findings
-from .formats import formats_of, parse_times
+from .formats import formats_of, has_date, has_time, parse_times
 
 __all__ = ["find_interval", "find_times"]
 
@@ -33,7 +33,9 @@ def find_times(findings: Findings) -> tuple[list[int], pd.Series[Any] | None]:
     if not positions:
         return [], None
     texts = [" ".join(cells) for cells in zip(*(findings.cells[position] for position in positions), strict=True)]
-    if "time_format" not in findings.given:
+    if findings.kinds[positions[0]] == "excel":
+        findings.options["time_format"] = "excel"
+    elif "time_format" not in findings.given:
         _find_format(findings, texts)
     _find_zone(findings, texts, positions)
     period = findings.known("period_column")
@@ -46,7 +48,7 @@ def find_interval(findings: Findings, times: pd.Series[Any] | None) -> None:
     """Find how long readings last, from one time of a site to the next."""
     if findings.known("interval") or (findings.known("end_column") and findings.known("time_column")):
         return
-    if findings.known("dates_are_midnight"):
+    if findings.known("dates_are_midnight") and times is not None and (times == times.dt.normalize()).all():
         findings.options["interval"] = timedelta(days=1)
     elif findings.known("period_column") is not None:
         findings.options["interval"] = timedelta(minutes=30)
@@ -61,13 +63,15 @@ def _columns(findings: Findings) -> list[int]:
         columns = given if isinstance(given, (tuple, list)) else (given,)
         return [position for column in columns if (position := findings.position(column)) is not None]
     dates, clocks = findings.of_kind("date"), findings.of_kind("clock")
-    both = findings.of_kind("time", "epoch")
+    both = findings.of_kind("time", "epoch", "excel")
     periods = [position for position in findings.of_kind("number") if _is_period(findings, position)]
     if dates and periods:
         findings.options["time_column"] = findings.reference(dates[0])
         findings.options["period_column"] = findings.reference(periods[0])
     elif both:
-        return [_choose_time(findings, both)]
+        chosen = _choose_time(findings, both)
+        _find_midnights(findings, chosen)
+        return [chosen]
     elif dates and clocks:
         findings.options["time_column"] = (findings.reference(dates[0]), findings.reference(clocks[0]))
         return [dates[0], clocks[0]]
@@ -102,6 +106,17 @@ def _choose_time(findings: Findings, positions: list[int]) -> int:
                 "are the ends"
             )
     return start
+
+
+def _find_midnights(findings: Findings, position: int) -> None:
+    """See whether midnights are written without a time, as US spreadsheets do."""
+    if findings.kinds[position] != "time" or "dates_are_midnight" in findings.given:
+        return
+    if dates := [cell for cell in findings.cells[position] if has_date(cell) and not has_time(cell)]:
+        findings.options["dates_are_midnight"] = True
+        findings.doubts.append(
+            f"dates without a time, such as {dates[0]}, are taken for midnights (--dates-are-midnight)"
+        )
 
 
 def _is_period(findings: Findings, position: int) -> bool:
@@ -153,7 +168,7 @@ def _evenness(times: pd.Series[Any]) -> float:
 def _find_zone(findings: Findings, texts: Sequence[str], positions: Sequence[int]) -> None:
     if "timezone" in findings.given or findings.kinds[positions[0]] == "epoch":
         return
-    if any(len(text) > _DATE_LENGTH and _OFFSET.search(text) for text in texts[:1]):
+    if all(len(text) > _DATE_LENGTH and _OFFSET.search(text) for text in texts if text.strip()):
         return
     if findings.known("period_column") is not None:
         findings.options["timezone"] = "Europe/London"
