@@ -64,6 +64,8 @@ def formats_of(text: str) -> list[str | None]:
         dates = [f"%d{found['s2']}%m{found['s2']}{year}"]
         if found["s2"] in "/-":
             dates.append(f"%m{found['s2']}%d{found['s2']}{year}")
+        if year == "%y":
+            dates.append(f"%y{found['s2']}%m{found['s2']}%d")
     elif found["named"]:
         year = "%Y" if len(found["y3"]) > 2 else "%y"  # noqa: PLR2004
         dates = [f"%d{found['s3']}{month}{found['s3']}{year}" for month in ("%b", "%B")]

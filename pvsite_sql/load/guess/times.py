@@ -19,6 +19,7 @@ _FITTING = 0.9  # the share of times that must have a format
 _EVEN = 0.6  # the share of steps from time to time that must have one length
 _INTERVALS = (1, 2, 3, 5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720, 1440)
 _NEAR = 0.1
+_FIRST = pd.Timestamp("2007-01-01", tz="UTC")
 _MAX_PERIOD = 50
 _OFFSET = re.compile(r"\d ?(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 _DATE_LENGTH = len("2024-06-01")
@@ -135,7 +136,7 @@ def _find_format(findings: Findings, texts: Sequence[str]) -> None:
     chosen = next(iter(fitting))
     if chosen is not None:
         evenness = {each: _evenness(times) for each, times in fitting.items()}
-        chosen = max(evenness, key=lambda each: evenness[each])
+        chosen = max(fitting, key=lambda each: (_is_recent(fitting[each]), evenness[each]))
         for other, times in fitting.items():
             even = evenness[other] < evenness[chosen]
             _doubt_of_format(findings, distinct, fitting[chosen], times, even=even)
@@ -150,13 +151,23 @@ def _doubt_of_format(
     if not different.any():
         return
     position = int(different.to_numpy().argmax())
-    one, two = (f"{times.iloc[position]:%-d %B}" for times in (chosen, other))
-    reason = "so that the rows follow one another evenly"
-    if not even:
-        reason = f"no day above 12 in the first {len(findings.table.rows):,} rows"
+    one, two = (times.iloc[position] for times in (chosen, other))
+    reason = f"no day above 12 in the first {len(findings.table.rows):,} rows"
+    if one.year != two.year:
+        reason = "as the year mostly comes last"
+    elif even:
+        reason = "so that the rows follow one another evenly"
+    written = "%-d %B" if one.year == two.year else "%-d %B %Y"
+    one, two = f"{one:{written}}", f"{two:{written}}"
     findings.doubts.append(
         f"{texts[position]} can be {one} or {two}: {one} is taken, {reason}; say --time-format if it is wrong"
     )
+
+
+def _is_recent(times: pd.Series[Any]) -> bool:
+    """Return whether times are neither in the future nor older than most solar systems."""
+    known = times.dropna()
+    return bool(known.min() >= _FIRST and known.max() < pd.Timestamp.now("UTC") + pd.Timedelta(days=2))
 
 
 def _evenness(times: pd.Series[Any]) -> float:
