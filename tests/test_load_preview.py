@@ -290,6 +290,11 @@ SHAPES = {
     "hour 24": ("time,kW\n01.07.2024 23:45,1.5\n01.07.2024 24:00,2.5\n", {}),
     "thousands": ('time,kW\n2024-07-01 12:00,"1,234.5"\n2024-07-01 12:15,"1,250.5"\n', {}),
     "UTF-16 without a mark": ("time,kW\n2024-07-01 12:00,1.5\n2024-07-01 12:15,2.5\n".encode("utf-16-le"), {}),
+    "Excel dates": ("Zeit;kW\n45474,5;1,5\n45474,510416667;2,5\n", {}),
+    "numbered sites": ("Zeit;2607;2608\n01.07.2024 12:00;1,5;2\n01.07.2024 12:15;2,5;3\n", {}),
+    "US midnights": ("time,kW\n7/1/2024 12:00 PM,1.5\n7/1/2024 12:15 PM,1\n7/2/2024,2\n", {}),
+    "separators behind the header": ("time;kW;;\n2024-07-01 12:00;1.5\n2024-07-01 12:15;2.5\n", {}),
+    "a reading before the header": ("2024-07-01 12:00,9\ntime,kW\n2024-07-01 12:00,1.5\n2024-07-01 12:15,2\n", {}),
     "milliseconds": ("time,kW\n1719835200000,1.5\n1719836100000,2.5\n", {}),
     "records": ('[{"at": "2024-07-01T12:00Z", "w": 1500}, {"at": "2024-07-01T12:15Z", "w": 2500}]', {}),
     "a column a site": (f"time,{UUID(int=1)},{UUID(int=2)}\n2024-07-01 12:00,1.5,2\n2024-07-01 12:15,2.5,3\n", {}),
@@ -306,6 +311,24 @@ def test_shapes_of_files(text, given, tmp_path):
     assert first["start_utc"] == pd.Timestamp(2024, 7, 1, hour, 45 if hour == 23 else 0, tz="UTC")
     assert first["power_kw"] == (1234.5 if "1,234.5" in str(text) else 1.5)
     assert (first["end_utc"] - first["start_utc"]) / MINUTE in (5, 15)  # one row with a number does not show it
+
+
+def test_the_sheet_with_the_readings_is_found():
+    found = preview(PORTALS.parent / "plant.xlsx", empty="skip")
+    assert found.layout.sheet == "Data"
+    assert (found.layout.time_column, found.layout.power_column, found.layout.unit) == ("Date", "Power (W)", "W")
+    assert found.layout.skip_after_header == 1
+    assert [*found.readings["power_kw"]] == [1.5, 1.7505, -0.002]
+    assert "row 8" in str(found.first_invalid)
+
+
+def test_columns_with_numbers_for_names_are_sites(repo, dsn):
+    repo.sites.create(client_site_id=2607, capacity_kw=4.0)
+    code, out, _ = called("load", PORTALS.parent / "date_and_time.xlsx", "--preview", "--unit", "kW", "--dsn", dsn)
+    assert code == 0
+    assert {"--wide", "--site-key", "client_site_id"} < set(out.splitlines()[-1].split())
+    assert "1 of 2 sites do not exist" in " ".join(out.split())
+    assert "2608" in out
 
 
 HOSTILE = {

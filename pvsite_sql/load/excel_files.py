@@ -23,7 +23,7 @@ from .layout import Layout, MissingColumn
 from .units import check_units_below
 from .values import as_cells, as_text
 
-__all__ = ["excel_batches", "refuse_old_excel"]
+__all__ = ["excel_batches", "first_rows", "refuse_old_excel", "sheet_titles"]
 
 _BATCH_ROWS = 50_000
 _ROWS_AT_ONCE = 1000
@@ -49,48 +49,78 @@ def excel_batches(path: str, layout: Layout) -> Iterator[Batch]:
         InvalidInput: there is no such sheet, or a column is missing.
         PvsiteSqlError: the file cannot be read, or openpyxl is not installed.
     """
+    size = Path(path).stat().st_size
+    with _opened(path, layout) as (sheet, others):
+        total = max(1, sheet.max_row or 1)
+        sheet.reset_dimensions()  # some programs write wrong ones
+        rows, names, positions = _header(_rows(sheet, path), layout, path, others)
+        columns = column_names(names, positions)
+        times = [key for key in columns if key.startswith("start_utc")]
+        while batch := list(islice(rows, _BATCH_ROWS)):
+            numbers = np.array([number for number, _ in batch])
+            cells: dict[str, Cells] = {}
+            for key, at in positions.items():
+                values = [row[at] if at < len(row) else None for _, row in batch]
+                if key in times or key == "end_utc":
+                    _refuse_swapped_dates(values, numbers, f"{path}, {columns[key]}")
+                cells[key] = _cells(values, layout, is_date=key in times and len(times) > 1)
+            read = size * min(total, batch[-1][0]) // total
+            yield Batch(columns, cells, numbers, "row", read, positions=positions)
+
+
+def sheet_titles(path: str) -> list[str]:
+    """Return the titles of the sheets that are visible, or of all if none is."""
+    with _workbook(path) as workbook:
+        return [sheet.title for sheet in _visible(workbook)]
+
+
+def first_rows(path: str, layout: Layout, count: int) -> list[tuple[int, list[str]]]:
+    """Return the first rows of a sheet that are not blank, as texts, each with the number of rows before it."""
+    with _opened(path, layout) as (sheet, _):
+        sheet.reset_dimensions()
+        rows = list(islice(_rows(sheet, path), count))
+    width = max((len(values) for _, values in rows), default=0)
+    return [
+        (number - 1, [as_text(value).strip() for value in values] + [""] * (width - len(values)))
+        for number, values in rows
+    ]
+
+
+@contextmanager
+def _opened(path: str, layout: Layout) -> Iterator[tuple[Any, str]]:
+    """Open the sheet to read, with a hint that names the other ones."""
+    with _workbook(path) as workbook:
+        visible, sheets = _visible(workbook), {sheet.title: sheet for sheet in workbook.worksheets}
+        if not visible:
+            raise InvalidInput(f"{path} has no sheets with cells")
+        listed = ", ".join(map(repr, sheets))
+        if layout.sheet is None:
+            title = visible[0].title
+            yield visible[0], f" (sheet {title!r} of {listed}; choose one with --sheet)" * (len(sheets) > 1)
+        elif layout.sheet in sheets:
+            yield sheets[layout.sheet], ""
+        else:
+            raise InvalidInput(f"{path} has no sheet {layout.sheet!r}; its sheets are {listed}")
+
+
+def _visible(workbook: Any) -> list[Any]:
+    sheets = workbook.worksheets
+    return [sheet for sheet in sheets if sheet.sheet_state == "visible"] or list(sheets)
+
+
+@contextmanager
+def _workbook(path: str) -> Iterator[Any]:
     try:
         import openpyxl  # noqa: PLC0415  an extra; quicker libraries read #DIV/0! as an empty cell
     except ModuleNotFoundError:
         raise PvsiteSqlError(f'{path}: Excel files require openpyxl: pip install "pvsite_sql[excel]"') from None
-    size = Path(path).stat().st_size
     with Path(path).open("rb") as file:
         with _errors_of_openpyxl(path):
             workbook = openpyxl.load_workbook(file, read_only=True, data_only=True)
         try:
-            sheet, others = _sheet(workbook, layout, path)
-            total = max(1, sheet.max_row or 1)
-            sheet.reset_dimensions()  # some programs write wrong ones
-            rows = _rows(sheet, path)
-            rows, names, positions = _header(rows, layout, path, others)
-            columns = column_names(names, positions)
-            times = [key for key in columns if key.startswith("start_utc")]
-            while batch := list(islice(rows, _BATCH_ROWS)):
-                numbers = np.array([number for number, _ in batch])
-                cells: dict[str, Cells] = {}
-                for key, at in positions.items():
-                    values = [row[at] if at < len(row) else None for _, row in batch]
-                    if key in times or key == "end_utc":
-                        _refuse_swapped_dates(values, numbers, f"{path}, {columns[key]}")
-                    cells[key] = _cells(values, layout, is_date=key in times and len(times) > 1)
-                read = size * min(total, batch[-1][0]) // total
-                yield Batch(columns, cells, numbers, "row", read, positions=positions)
+            yield workbook
         finally:
             workbook.close()
-
-
-def _sheet(workbook: Any, layout: Layout, file: str) -> tuple[Any, str]:
-    """Return the sheet to read, and a hint that names the other ones."""
-    sheets = {sheet.title: sheet for sheet in workbook.worksheets}
-    visible = [title for title, sheet in sheets.items() if sheet.sheet_state == "visible"] or list(sheets)
-    if not visible:
-        raise InvalidInput(f"{file} has no sheets with cells")
-    listed = ", ".join(map(repr, sheets))
-    if layout.sheet is None:
-        return sheets[visible[0]], f" (sheet {visible[0]!r} of {listed}; choose one with --sheet)" * (len(sheets) > 1)
-    if layout.sheet not in sheets:
-        raise InvalidInput(f"{file} has no sheet {layout.sheet!r}; its sheets are {listed}")
-    return sheets[layout.sheet], ""
 
 
 def _rows(sheet: Any, file: str) -> Iterator[_Row]:

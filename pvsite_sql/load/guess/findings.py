@@ -13,7 +13,9 @@ from .tables import NUMBER, Table
 __all__ = ["Findings", "is_uuid"]
 
 _SHARE = 0.9  # of the cells of a column that must be of a kind
-_NO_VALUE = {"", "-", "--", "nan", "null", "none", "n/a", "#n/a", "na", "unavailable", "unknown"}
+_SHARE_OF_NUMBERS = 0.7  # the others may be errors of spreadsheets
+_NO_VALUE = {"", "-", "--", "nan", "null", "none", "n/a", "na", "unavailable", "unknown"}
+_EXCEL_TIME = re.compile(r"[2-7]\d{4}(?:[.,]\d+)?")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_a-zA-Z]+|\d+")
 
 
@@ -26,8 +28,8 @@ class Findings:
         options: those that were found.
         doubts: what is not certain, a sentence for each.
         cells: the cells of each column.
-        kinds: "date", "time" (a date with a time), "clock" (a time of day), "epoch", "uuid", "number", "text" or
-            "empty" for each column.
+        kinds: for each column "date", "time" (a date with a time), "clock" (a time of day), "epoch", "excel" (days as
+            a number), "uuid", "number", "text" or "empty".
     """
 
     def __init__(self, table: Table, given: Mapping[str, Any]) -> None:
@@ -37,6 +39,14 @@ class Findings:
         self.doubts: list[str] = []
         self.cells = [table.column(position) for position in range(table.width)]
         self.kinds = [_kind(cells) for cells in self.cells]
+        if not {"date", "time", "epoch"} & set(self.kinds):
+            self._find_excel_times()
+
+    def _find_excel_times(self) -> None:
+        for position, cells in enumerate(self.cells):
+            if self.kinds[position] == "number" and all(_EXCEL_TIME.fullmatch(cell) for cell in cells if cell):
+                self.kinds[position] = "excel"
+                return
 
     def known(self, keyword: str) -> Any:
         """Return what is given or was found for a keyword; None if it is not known."""
@@ -82,12 +92,12 @@ def is_uuid(text: str) -> bool:
 
 
 def _kind(cells: Sequence[str]) -> str:
-    values = [cell for cell in dict.fromkeys(cells) if cell.lower() not in _NO_VALUE]
+    values = [cell for cell in dict.fromkeys(cells) if cell.lower() not in _NO_VALUE and not cell.startswith("#")]
     if not values:
         return "empty"
 
-    def most(test: Callable[[str], object]) -> bool:
-        return sum(bool(test(value)) for value in values) >= _SHARE * len(values)
+    def most(test: Callable[[str], object], share: float = _SHARE) -> bool:
+        return sum(bool(test(value)) for value in values) >= share * len(values)
 
     if most(has_date):
         return "time" if any(has_time(value) for value in values) else "date"
@@ -95,6 +105,6 @@ def _kind(cells: Sequence[str]) -> str:
         ("epoch", is_epoch),
         ("clock", has_time_only),
         ("uuid", is_uuid),
-        ("number", NUMBER.fullmatch),
     )
-    return next((kind for kind, test in tests if most(test)), "text")
+    found = next((kind for kind, test in tests if most(test)), "text")
+    return "number" if found == "text" and most(NUMBER.fullmatch, _SHARE_OF_NUMBERS) else found

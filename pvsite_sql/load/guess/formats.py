@@ -21,6 +21,7 @@ _OFFSET = r"(?P<blank> ?)(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)"
 _WHOLE = re.compile(rf"(?:{_DATE})(?:(?P<gap>, | +|T)(?P<time>{_TIME})(?:{_OFFSET})?)?")
 _ONLY_TIME = re.compile(_TIME)
 _HOUR_24 = re.compile(r"(?<=[T ])24(?=[:.]?00)")
+_TIME_OF_FORMAT = re.compile(r",? ?T?%[HI].*$")
 _EPOCHS = {"epoch": 1000, "epoch-ms": 1}  # milliseconds
 _SECONDS, _MILLISECONDS = re.compile(r"1\d{9}(?:\.\d+)?"), re.compile(r"1\d{12}")
 
@@ -63,6 +64,8 @@ def formats_of(text: str) -> list[str | None]:
         dates = [f"%d{found['s2']}%m{found['s2']}{year}"]
         if found["s2"] in "/-":
             dates.append(f"%m{found['s2']}%d{found['s2']}{year}")
+        if year == "%y":
+            dates.append(f"%y{found['s2']}%m{found['s2']}%d")
     elif found["named"]:
         year = "%Y" if len(found["y3"]) > 2 else "%y"  # noqa: PLR2004
         dates = [f"%d{found['s3']}{month}{found['s3']}{year}" for month in ("%b", "%B")]
@@ -90,6 +93,9 @@ def _rest(found: re.Match[str]) -> str:
 
 def parse_times(texts: Sequence[str], time_format: str | None) -> pd.Series[Any]:
     """Return the times of texts, those without an offset as UTC; NaT for texts in another format."""
+    if time_format == "excel":
+        days = pd.to_numeric(pd.Series(texts).str.replace(",", ".", regex=False), errors="coerce")
+        return pd.Series(pd.to_datetime(days, unit="D", origin="1899-12-30", utc=True, errors="coerce")).dt.round("s")
     if time_format in _EPOCHS:
         milliseconds = pd.to_numeric(pd.Series(texts), errors="coerce") * _EPOCHS[time_format]
         return pd.Series(pd.to_datetime(milliseconds, unit="ms", utc=True, errors="coerce"))
@@ -97,4 +103,7 @@ def parse_times(texts: Sequence[str], time_format: str | None) -> pd.Series[Any]
     midnight = written.str.contains(_HOUR_24)
     written = written.str.replace(_HOUR_24, "00", regex=True)
     times = pd.Series(pd.to_datetime(written, format=time_format or "ISO8601", utc=True, errors="coerce"))
+    if times.isna().any() and time_format and (date_format := _TIME_OF_FORMAT.sub("", time_format)) != time_format:
+        dates = pd.Series(pd.to_datetime(written, format=date_format, utc=True, errors="coerce"))
+        times = times.fillna(dates)  # a midnight without its time
     return times.where(~midnight, times + pd.Timedelta(days=1))

@@ -17,6 +17,11 @@ _DEFAULT_NAMES = ("power_kw", "generation_power_kw")
 _UNCLEAR = re.compile(r"[-+]?[1-9]\d{0,2}[.,]\d{3}\D*")
 _UNIT_BEHIND = re.compile(r"\d\s*([kM]?Wh?)$")
 _LOOKED_AT = 20
+_MANY_STEPS = 20
+_OF_COUNTERS = {
+    *("counter", "meter", "total", "lifetime", "reading", "yield", "index", "cumulative"),
+    *("zähler", "zählerstand", "zaehlerstand", "gesamt", "gesamtertrag"),
+}
 _MAX_LISTED = 4
 
 
@@ -43,8 +48,14 @@ def find_power(findings: Findings, times: Sequence[int]) -> int | None:
 
 def _choose(findings: Findings, times: Sequence[int]) -> int | None:
     numbers = [position for position in findings.of_kind("number") if position not in times]
-    if numbers and all(is_uuid(findings.name(position)) for position in numbers):
+    names = [findings.name(position) for position in numbers]
+    if names and (all(map(is_uuid, names)) or all(map(str.isdigit, names))):
         findings.options["wide"] = True
+        if "site_key" not in findings.given and names[0].isdigit():
+            findings.options["site_key"] = "client_site_id"
+            findings.doubts.append(
+                f"names such as {names[0]!r} are taken for the client_site_id of sites: say --site-key if they are not"
+            )
         return numbers[0]
     scores = {position: power_score(findings.name(position), _unit(findings, position)) for position in numbers}
     likely = sorted((each for each in numbers if scores[each] > 0), key=lambda each: -scores[each])
@@ -77,13 +88,14 @@ def _only_rises(findings: Findings, position: int) -> bool:
     values = pd.to_numeric(texts, errors="coerce").dropna()
     steps = values.diff().dropna()
     one_way = bool((steps >= 0).all() or (steps <= 0).all())
-    return one_way and not steps.empty and float(values.min()) > float(steps.abs().max()) > 0
+    enough = len(steps) >= _MANY_STEPS or bool(findings.words(position) & _OF_COUNTERS)
+    return one_way and enough and not steps.empty and float(values.min()) > float(steps.abs().max()) > 0
 
 
 def _find_decimal_sign(findings: Findings) -> None:
     if "decimal" in findings.given:
         return
-    cells = [cell for position in findings.of_kind("number") for cell in findings.cells[position]]
+    cells = [cell for position in findings.of_kind("number", "excel") for cell in findings.cells[position]]
     votes: Counter[str] = Counter()
     unclear: list[str] = []
     for cell in cells:

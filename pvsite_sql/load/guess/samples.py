@@ -14,20 +14,22 @@ from zipfile import BadZipFile
 import pandas as pd
 
 from ...errors import InvalidInput, PvsiteSqlError
+from ..archives import is_zip
 from ..batch import Batch
+from ..excel_files import first_rows, refuse_old_excel, sheet_titles
 from ..files import batches
 from ..json_files import is_json
 from ..layout import Layout
 from ..sniff import encoding_by_mark, find_encoding
 from ..source import sources
-from .tables import Table, find_table
+from .tables import Table, find_table, find_table_in_rows
 
 __all__ = ["SAMPLE_ROWS", "Sample", "read_sample"]
 
 SAMPLE_ROWS = 1000
 _MAX_PREAMBLE = 100
 _MAX_BYTES = 1 << 20
-_NOT_TEXT = (b"PAR1", b"PK\3\4")
+_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,11 @@ def read_sample(file: str, known: Mapping[str, Any]) -> Sample:
     try:
         with closing(sources(file)) as opened:
             source = next(opened)
-            if not source.stream.peek(4)[:4].startswith(_NOT_TEXT) and not is_json(source):
+            head = source.stream.peek(4)[:4]
+            refuse_old_excel(head, source.name)
+            if is_zip(head):
+                return _of_workbook(source.require_path("an Excel file"), known)
+            if head != _PARQUET and not is_json(source):
                 return _of_text(source.name, source.stream.read(_MAX_BYTES + 1), known)
     except (OSError, EOFError, zlib.error, BadZipFile) as error:
         raise PvsiteSqlError(f"{file} cannot be read: {error}") from error
@@ -97,6 +103,22 @@ def _of_text(name: str, data: bytes, known: Mapping[str, Any]) -> Sample:
     return Sample(table, options, whole, doubts)
 
 
+def _of_workbook(path: str, known: Mapping[str, Any]) -> Sample:
+    """Return the first rows of the first sheet that has readings."""
+    titles = [known["sheet"]] if "sheet" in known else sheet_titles(path)
+    for title in titles:
+        rows = first_rows(path, Layout(sheet=title), SAMPLE_ROWS + _MAX_PREAMBLE)
+        whole = len(rows) < SAMPLE_ROWS + _MAX_PREAMBLE
+        table = find_table_in_rows([row for row in rows if row[0] >= known.get("skip_lines", 0)], whole=whole)
+        if table is not None:
+            return Sample(table, table.options | ({} if title == titles[0] else {"sheet": title}), whole)
+    raise InvalidInput(f"{path}: no row at the beginning of {_listed(titles)} has a time and a number")
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return f"the sheet{'s' * (len(titles) > 1)} {', '.join(map(repr, titles))}"
+
+
 class _AllColumns(Layout):
     """A layout that reads all columns."""
 
@@ -105,7 +127,7 @@ class _AllColumns(Layout):
 
 
 def _of_columns(file: str, known: Mapping[str, Any]) -> Sample:
-    given = {name: known[name] for name in ("skip_lines", "header", "sheet") if name in known}
+    given = {name: known[name] for name in ("records",) if name in known}
     batch = next(batches(file, _AllColumns(**given)), None)
     if batch is None or not len(batch.numbers):
         raise InvalidInput(f"{file} has no rows")

@@ -49,7 +49,8 @@ def find_sites(findings: Findings, others: Sequence[int | None]) -> None:
     telling = [each for each in keys if len(set(zip(findings.cells[each], moments, strict=True))) == len(moments)]
     if not telling:
         findings.doubts.append(
-            "several rows have the same time: say --same-key, or --site-column if they are of several sites"
+            "several rows have the same time: say --site-column if they are of several sites, --ambiguous if clocks "
+            "were set back, or --same-key"
         )
         return
     chosen = next((each for each in telling if findings.words(each) & _SITES), telling[0])

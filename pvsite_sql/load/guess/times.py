@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from .findings import Findings
-from .formats import formats_of, parse_times
+from .formats import formats_of, has_date, has_time, parse_times
 
 __all__ = ["find_interval", "find_times"]
 
@@ -19,6 +19,7 @@ _FITTING = 0.9  # the share of times that must have a format
 _EVEN = 0.6  # the share of steps from time to time that must have one length
 _INTERVALS = (1, 2, 3, 5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 720, 1440)
 _NEAR = 0.1
+_FIRST = pd.Timestamp("2007-01-01", tz="UTC")
 _MAX_PERIOD = 50
 _OFFSET = re.compile(r"\d ?(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 _DATE_LENGTH = len("2024-06-01")
@@ -33,7 +34,9 @@ def find_times(findings: Findings) -> tuple[list[int], pd.Series[Any] | None]:
     if not positions:
         return [], None
     texts = [" ".join(cells) for cells in zip(*(findings.cells[position] for position in positions), strict=True)]
-    if "time_format" not in findings.given:
+    if findings.kinds[positions[0]] == "excel":
+        findings.options["time_format"] = "excel"
+    elif "time_format" not in findings.given:
         _find_format(findings, texts)
     _find_zone(findings, texts, positions)
     period = findings.known("period_column")
@@ -46,7 +49,7 @@ def find_interval(findings: Findings, times: pd.Series[Any] | None) -> None:
     """Find how long readings last, from one time of a site to the next."""
     if findings.known("interval") or (findings.known("end_column") and findings.known("time_column")):
         return
-    if findings.known("dates_are_midnight"):
+    if findings.known("dates_are_midnight") and times is not None and (times == times.dt.normalize()).all():
         findings.options["interval"] = timedelta(days=1)
     elif findings.known("period_column") is not None:
         findings.options["interval"] = timedelta(minutes=30)
@@ -61,13 +64,15 @@ def _columns(findings: Findings) -> list[int]:
         columns = given if isinstance(given, (tuple, list)) else (given,)
         return [position for column in columns if (position := findings.position(column)) is not None]
     dates, clocks = findings.of_kind("date"), findings.of_kind("clock")
-    both = findings.of_kind("time", "epoch")
+    both = findings.of_kind("time", "epoch", "excel")
     periods = [position for position in findings.of_kind("number") if _is_period(findings, position)]
     if dates and periods:
         findings.options["time_column"] = findings.reference(dates[0])
         findings.options["period_column"] = findings.reference(periods[0])
     elif both:
-        return [_choose_time(findings, both)]
+        chosen = _choose_time(findings, both)
+        _find_midnights(findings, chosen)
+        return [chosen]
     elif dates and clocks:
         findings.options["time_column"] = (findings.reference(dates[0]), findings.reference(clocks[0]))
         return [dates[0], clocks[0]]
@@ -104,6 +109,17 @@ def _choose_time(findings: Findings, positions: list[int]) -> int:
     return start
 
 
+def _find_midnights(findings: Findings, position: int) -> None:
+    """See whether midnights are written without a time, as US spreadsheets do."""
+    if findings.kinds[position] != "time" or "dates_are_midnight" in findings.given:
+        return
+    if dates := [cell for cell in findings.cells[position] if has_date(cell) and not has_time(cell)]:
+        findings.options["dates_are_midnight"] = True
+        findings.doubts.append(
+            f"dates without a time, such as {dates[0]}, are taken for midnights (--dates-are-midnight)"
+        )
+
+
 def _is_period(findings: Findings, position: int) -> bool:
     values = {cell for cell in findings.cells[position] if cell}
     whole = all(value.isdigit() and 1 <= int(value) <= _MAX_PERIOD for value in values)
@@ -120,7 +136,7 @@ def _find_format(findings: Findings, texts: Sequence[str]) -> None:
     chosen = next(iter(fitting))
     if chosen is not None:
         evenness = {each: _evenness(times) for each, times in fitting.items()}
-        chosen = max(evenness, key=lambda each: evenness[each])
+        chosen = max(fitting, key=lambda each: (_is_recent(fitting[each]), evenness[each]))
         for other, times in fitting.items():
             even = evenness[other] < evenness[chosen]
             _doubt_of_format(findings, distinct, fitting[chosen], times, even=even)
@@ -135,13 +151,23 @@ def _doubt_of_format(
     if not different.any():
         return
     position = int(different.to_numpy().argmax())
-    one, two = (f"{times.iloc[position]:%-d %B}" for times in (chosen, other))
-    reason = "so that the rows follow one another evenly"
-    if not even:
-        reason = f"no day above 12 in the first {len(findings.table.rows):,} rows"
+    one, two = (times.iloc[position] for times in (chosen, other))
+    reason = f"no day above 12 in the first {len(findings.table.rows):,} rows"
+    if one.year != two.year:
+        reason = "as the year mostly comes last"
+    elif even:
+        reason = "so that the rows follow one another evenly"
+    written = "%-d %B" if one.year == two.year else "%-d %B %Y"
+    one, two = f"{one:{written}}", f"{two:{written}}"
     findings.doubts.append(
         f"{texts[position]} can be {one} or {two}: {one} is taken, {reason}; say --time-format if it is wrong"
     )
+
+
+def _is_recent(times: pd.Series[Any]) -> bool:
+    """Return whether times are neither in the future nor older than most solar systems."""
+    known = times.dropna()
+    return bool(known.min() >= _FIRST and known.max() < pd.Timestamp.now("UTC") + pd.Timedelta(days=2))
 
 
 def _evenness(times: pd.Series[Any]) -> float:
@@ -153,7 +179,7 @@ def _evenness(times: pd.Series[Any]) -> float:
 def _find_zone(findings: Findings, texts: Sequence[str], positions: Sequence[int]) -> None:
     if "timezone" in findings.given or findings.kinds[positions[0]] == "epoch":
         return
-    if any(len(text) > _DATE_LENGTH and _OFFSET.search(text) for text in texts[:1]):
+    if all(len(text) > _DATE_LENGTH and _OFFSET.search(text) for text in texts if text.strip()):
         return
     if findings.known("period_column") is not None:
         findings.options["timezone"] = "Europe/London"
