@@ -345,6 +345,7 @@ def test_refusals_say_what_to_add(repo, dsn, options, tmp_path, subtests):
     ("given", "said"),
     [
         (["--skip-lines", "-1"], "--skip-lines: must not be negative, got -1"),
+        (["--encoding", "hex"], "--encoding: unknown encoding 'hex'"),
         (["--skip-footer", "-1"], "--skip-footer: must not be negative, got -1"),
         (["--no-header"], "--time-column: must be the number of a column, from 1, because there is no header"),
         (

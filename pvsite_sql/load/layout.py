@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -134,8 +133,8 @@ class Layout:
             self._check_counter()
         parse_zone(self.timezone)
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
+            " ".encode(self.encoding)
+        except (LookupError, ValueError):  # also codecs that are not of text
             raise InvalidInput(f"unknown encoding {self.encoding!r}", column="encoding") from None
         if self.time_format is not None:
             check_time_format(self.time_format)
