@@ -1,9 +1,9 @@
 """Reads CSV files in batches of raw cells with their line numbers.
 
-Python's csv module reads them; lines without quotes are split at once. pyarrow.csv, polars and DuckDB take a half to a
-fifth of the CPU time for a million plain rows, but need 40 to 190 MB more memory, and none of them tells in which line
-a row begins. Where a quote is never closed, pyarrow.csv takes the rest of the file for one cell. polars drops surplus
-fields and refuses a file for invalid UTF-8 in columns that are not read.
+Python's csv module reads them; lines without quotes are split at once, by pyarrow where it is installed. As readers of
+whole files, pyarrow.csv, polars and DuckDB do not tell in which line a row begins. Where a quote is never closed,
+pyarrow.csv takes the rest of the file for one cell. polars drops surplus fields and refuses a file for invalid UTF-8 in
+columns that are not read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..errors import InvalidInput
 from .batch import Batch, without_footer
 from .csv_header import Header, read_header
 from .layout import Layout
+from .plain_texts import split_lines
 from .sniff import encoding_by_mark, find_encoding
 from .source import Source
 
@@ -76,10 +77,8 @@ def _batch(
     count = len(lines)
     numbers: Array = np.arange(lines_before + 1, lines_before + 1 + count)
     unreadable: list[tuple[int, str]] = []
-    if (plain := _plain_fields(lines, layout.separator, header)) is not None:
-        fields, width = plain
-        cells = {key: fields[field::width] for key, field in header.fields.items()}
-    else:
+    cells: Mapping[str, Sequence[str]] | None = _plain_cells(lines, layout, header)
+    if cells is None:
         reader = csv.reader(chain(lines, text_left), delimiter=layout.separator, strict=True)
         with collector_paused():
             rows = _read_rows(reader, count, lines_before, source.name)
@@ -91,12 +90,13 @@ def _batch(
     return batch, count
 
 
-def _plain_fields(lines: list[str], separator: str, header: Header) -> tuple[list[str], int] | None:
-    """Return the fields of all lines in one list, and their number in a line, many times faster than a CSV reader.
+def _plain_cells(lines: list[str], layout: Layout, header: Header) -> Mapping[str, Sequence[str]] | None:
+    """Return the cells of the columns to read, many times faster than a CSV reader.
 
     Return None if the lines need a CSV reader: one contains quotes, is blank, or has another number of fields than the
     others or the header. Empty fields at the end of every line are accepted.
     """
+    separator = layout.separator
     counts = set(map(str.count, lines, repeat(separator)))
     width = counts.pop() + 1
     if counts or width < header.min_width:
@@ -106,14 +106,19 @@ def _plain_fields(lines: list[str], separator: str, header: Header) -> tuple[lis
         return None
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.removesuffix("\n").replace("\n", separator)  # each pass over the text counts
-    blank = separator * (width - 1)
-    if text.startswith(blank) or text.endswith(blank) or separator * width in text:
+    if not text.endswith("\n"):
+        text += "\n"
+    blank = separator * (width - 1) + "\n"
+    if text.startswith(blank) or "\n" + blank in text:
         return None
-    fields = text.split(separator)
+    if width <= header.width and not layout.wide:
+        split = split_lines(text, separator, width, header.fields)
+        if split is not None:
+            return split
+    fields = text[:-1].replace("\n", separator).split(separator)  # each pass over the text counts
     if any(any(fields[field::width]) for field in range(header.width, width)):
         return None
-    return fields, width
+    return {key: fields[field::width] for key, field in header.fields.items()}
 
 
 def _read_rows(reader: Any, line_count: int, lines_before: int, file: str) -> list[list[str]]:

@@ -10,6 +10,7 @@ import numpy as np
 from ..engine.arrays import Array
 from ..errors import InvalidInput
 from .layout import Unit
+from .plain_texts import PlainTexts
 from .reasons import Reasons, reason_of
 from .units import as_unit
 
@@ -43,6 +44,8 @@ class NumberParser:
         Raises:
             InvalidInput: the cells of the file contradict the decimal sign.
         """
+        if isinstance(cells, PlainTexts) and self._decimal == "." and (values := cells.floats()) is not None:
+            return values, {}
         texts = cells if self._decimal == "." else [cell.translate(_DECIMAL_COMMA) for cell in cells]
         joined = "".join(texts)
         try:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..engine.arrays import Array
 from .batch import Cells
+from .plain_texts import PlainTexts
 
 __all__ = ["NO_VALUE", "Reasons", "by_row", "factorize", "reason_of"]
 
@@ -21,6 +22,8 @@ _MAX_TEXT_LENGTH = 60
 
 def factorize(cells: Cells) -> tuple[Array, Any]:
     """Return a code for each cell (-1: missing in a typed column), and the distinct cells by code."""
+    if isinstance(cells, PlainTexts):
+        return cells.factorize()
     return pd.factorize(cells if isinstance(cells, pd.Series) else np.array(cells, object))
 
 
