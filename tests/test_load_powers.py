@@ -441,6 +441,23 @@ def test_a_counter_in_several_files(repo, site, dsn, tmp_path, each):
     assert [(start.minute, power) for start, power, _ in stored(repo)] == [(0, 2.0), (15, 4.0), (30, 4.0), (45, 0.0)]
 
 
+def test_files_of_a_counter_that_overlap_and_contradict_each_other(repo, site, dsn, tmp_path):
+    header = "read at,Counter kWh\n2024-06-01T12:00Z,10\n"
+    one = written(tmp_path / "1.csv", f"{header}2024-06-01T12:15Z,11\n")
+    two = written(tmp_path / "2.csv", f"{header}2024-06-01T12:15Z,12\n2024-06-01T12:30Z,13\n")
+    options = ("--site", site.site_uuid, *COUNTER)
+    code, out, err = loaded(dsn, one, two, *options)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"{two}, line 3: ")
+    assert "--same-key first|last" in err
+    assert stored(repo) == []
+    code, out, err = loaded(dsn, one, two, *options, "--same-key", "last")
+    assert (code, err) == (0, "")
+    assert out.startswith("2 inserted, 0 updated, 2 skipped")
+    assert out.endswith(", 0 rejected, 1 first state\n")
+    assert [power for _, power, _ in stored(repo)] == [8.0, 4.0]
+
+
 def test_states_that_contradict_others_are_rejected(repo, site, dsn, tmp_path, monkeypatch):
     monkeypatch.setattr(csv_files, "_BATCH_LINES", 2)
     rows = [("12:00", 1), ("12:30", 2), ("12:15", 1.5), ("12:30", 2), ("12:30", 2.5), ("12:45", "x"), ("13:00", 2.5)]
