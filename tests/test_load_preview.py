@@ -404,6 +404,18 @@ def test_with_a_database_a_preview_says_which_sites_do_not_exist(repo, dsn):
     assert not repo.generation.read()
 
 
+def test_of_a_folder_the_first_file_is_shown_and_the_command_loads_all(tmp_path):
+    for day in (1, 2):
+        (tmp_path / f"{day}.csv").write_text(lines(f"2024-07-0{day}T12:00Z,1.5", f"2024-07-0{day}T12:15Z,2"))
+    (tmp_path / "notes.pdf").write_text("")
+    code, out, err = called("load", tmp_path, "--preview", "--label", "start")
+    assert code == 0
+    assert "notes.pdf" in err
+    assert "2024-07-01 12:00:00" in out
+    assert "2024-07-02 12:00:00" not in out
+    assert shlex.split(out.splitlines()[-1])[2] == str(tmp_path)
+
+
 def test_standard_input_has_no_preview():
     code, _, err = called("load", "-", "--preview")
     assert code == 1

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-__all__ = ["Dsn", "error_message", "exit_with", "reject_nan", "require_dsn", "told_to_differ", "utc_time"]
+__all__ = [
+    "Dsn",
+    "error_message",
+    "exit_with",
+    "notes_of_ignored_files",
+    "reject_nan",
+    "require_dsn",
+    "told_to_differ",
+    "utc_time",
+]
 
 Dsn = Annotated[
     str | None,
@@ -84,3 +96,22 @@ def error_message(error: Exception) -> str:
     if isinstance(error, psycopg.Error):
         message = error.diag.message_primary or " ".join(message.split())
     return " ".join([message or type(error).__name__, *getattr(error, "__notes__", ())])
+
+
+@contextmanager
+def notes_of_ignored_files() -> Iterator[None]:
+    """Print warnings of ignored files as lines on stderr."""
+    from ..load import IgnoredFiles
+
+    show = warnings.showwarning
+
+    def print_note(message: Warning | str, category: type[Warning], *details: Any, **more: Any) -> None:
+        if issubclass(category, IgnoredFiles):
+            typer.echo(str(message), err=True)
+        else:
+            show(message, category, *details, **more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", IgnoredFiles)
+        warnings.showwarning = print_note
+        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +14,7 @@ import psycopg
 import typer
 
 from . import forecast_options as of_forecasts
-from .common import Dsn, exit_with, require_dsn, told_to_differ
+from .common import Dsn, exit_with, notes_of_ignored_files, require_dsn, told_to_differ
 from .preview import from_profile, show_preview, use_profile
 
 if TYPE_CHECKING:
@@ -414,7 +413,7 @@ def load(
         common["on_conflict"] = on_conflict or ("replace" if forecasts else None)
         result: LoadResult | ForecastLoadResult
         notes: tuple[str, ...] = ()
-        with _notes_of_ignored_files():
+        with notes_of_ignored_files():
             if isinstance(layout, ForecastLayout):
                 result = load_forecasts(repo, files, layout, interval=duration, **common)
             else:
@@ -447,25 +446,6 @@ def _counts(result: LoadResult | ForecastLoadResult, on_conflict: _OnConflict | 
     names = {name: name.removesuffix("s") if value == 1 else name for name, value in counts.items()}
     names |= {"skipped": f"skipped{told_to_differ(differing, 'update', on_conflict)}"}
     return ", ".join(f"{value} {names[name].replace('_', ' ')}" for name, value in counts.items())
-
-
-@contextmanager
-def _notes_of_ignored_files() -> Iterator[None]:
-    """Print warnings of ignored files as lines on stderr."""
-    from ..load import IgnoredFiles
-
-    show = warnings.showwarning
-
-    def print_note(message: Warning | str, category: type[Warning], *details: Any, **more: Any) -> None:
-        if issubclass(category, IgnoredFiles):
-            typer.echo(str(message), err=True)
-        else:
-            show(message, category, *details, **more)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", IgnoredFiles)
-        warnings.showwarning = print_note
-        yield
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from .common import error_message, exit_with
+from .common import error_message, exit_with, notes_of_ignored_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,11 +89,12 @@ def show_preview(
     if site is not None:
         given["site_uuid"] = given.get("site_uuid") or UNKNOWN_SITE  # a name that only a database explains
     try:
-        if dsn is None:
-            found = preview(files[0], **given)
-        else:
-            with Repository(dsn, min_size=1) as repo:
-                found = preview(files[0], repo=repo, **given)
+        with notes_of_ignored_files():
+            if dsn is None:
+                found = preview(files[0], **given)
+            else:
+                with Repository(dsn, min_size=1) as repo:
+                    found = preview(files[0], repo=repo, **given)
     except InvalidInput as error:
         if error.column is None:
             exit_with(1, error_message(error))
