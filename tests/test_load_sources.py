@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from loading import counts, loaded, written
+from openpyxl import Workbook
 
 from pvsite_sql import InvalidInput, NotFound
 from pvsite_sql.load import Layout, find_site
@@ -392,6 +393,19 @@ class TestExcel:
         said = f"{file} has no sheet 'data'; its sheets are 'Info', 'Data'\n"
         assert loaded(dsn, file, *PLANT, "--sheet", "data") == (1, "", said)
 
+    def test_hidden_sheets_are_read_by_name_only(self, repo, clients, dsn, tmp_path):
+        book = Workbook()
+        book.active.append(["t", "kW"])
+        book.active.append([excel.at(12)[0], 1])
+        shown = book.create_sheet("shown")
+        for row in (["t", "kW"], [excel.at(13)[0], 2]):
+            shown.append(row)
+        book.active.sheet_state = "hidden"
+        book.save(tmp_path / "a.xlsx")
+        for options in ((), ("--sheet", "Sheet")):
+            assert loaded(dsn, tmp_path / "a.xlsx", *OF_JSON, *options) == (0, counts(inserted=1), "")
+        assert readings(repo) == [("south 2607", 0, 1.0), ("south 2607", 60, 2.0)]
+
     def test_times_are_local_and_formats_are_of_texts(self, repo, load):
         rows = [[excel.at(8), 1], [excel.at(0, day=2), 2]]
         options = ("--timezone", "America/New_York", "--time-format", "%d.%m.%Y")
@@ -530,6 +544,17 @@ class TestJson:
                 repo.generation.delete([site.site_uuid for site in clients.values()])
                 options = (*OF_JSON, "--rejects", tmp_path / "r.csv")
                 assert loaded(dsn, file, *options) == (0, counts(inserted=1, rejected=1), "")
+
+    def test_other_encodings_than_utf_8_have_a_byte_order_mark(self, repo, clients, dsn, tmp_path):
+        text = f'[{{{TIME}, "größe": 1}}]'
+        options = (*OF_JSON[:-1], "größe")
+        for encoding in ("utf-16", "utf-8-sig"):
+            file = written(tmp_path / "a.json", text.encode(encoding))
+            assert loaded(dsn, file, *options)[::2] == (0, "")
+        file = written(tmp_path / "a.json", text.encode("latin-1"))
+        code, out, err = loaded(dsn, file, *options)
+        assert (code, out, err.startswith(f"{file} is not encoded in utf-8: ")) == (1, "", True)
+        assert readings(repo) == [("south 2607", 0, 1.0)]
 
     def test_a_key_that_is_missing_is_no_value(self, repo, clients, dsn, tmp_path):
         file = written(tmp_path / "a.ndjson", f'{{{TIME}, "kW": 1}}\n\n{{{TIME}}}\n')
