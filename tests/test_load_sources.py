@@ -248,10 +248,18 @@ class TestWide:
                 assert err.startswith(f"{file}{said}")
                 assert readings(repo) == []
 
+    def test_a_header_of_sites_advises_to_say_so(self, dsn, tmp_path):
+        file = written(tmp_path / "a.csv", WIDE)
+        assert loaded(dsn, file)[2].endswith(", or use --wide if its numbers are sites\n")
+        said = (
+            f"{file} has no column 'start_utc'; its header is 'time', '2607', '2608'; --time-column names the times, "
+        )
+        assert loaded(dsn, file, *OF_NORTH[:3]) == (1, "", f"{said}and the other columns are sites\n")
+
     def test_a_file_without_columns_of_sites(self, clients, dsn, tmp_path):
         file = written(tmp_path / "a.csv", "time\n2024-06-01\n")
-        said = f"{file} has no columns of sites; its header is 'time'\n"
-        assert loaded(dsn, file, *OF_NORTH) == (1, "", said)
+        said = f"{file} has no columns of sites; its header is 'time'; --time-column names the times, and the other "
+        assert loaded(dsn, file, *OF_NORTH) == (1, "", f"{said}columns are sites\n")
 
     @pytest.mark.parametrize("part", [1, 2, 4, 100])
     def test_a_bad_cell_rejects_its_line_which_loads_once_put_right(
