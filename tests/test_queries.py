@@ -239,6 +239,7 @@ VALUES = {
     "text": "it's",
     "text[]": "{p10}",
     "integer": "1",
+    "integer[]": "{1}",
     "bigint": "1",
     "double precision": "1.5",
     "double precision[]": "{1.5}",
