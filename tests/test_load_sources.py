@@ -199,8 +199,8 @@ class TestWide:
         file = written(tmp_path / "a.csv", WIDE.replace(",3,4", ",,4").replace(",5,6", ",-,"))
         code, _, err = loaded(dsn, file, *OF_NORTH)
         assert (code, err.startswith(f"{file}, line 3: 2607: no value; add --empty")) == (1, True)
-        assert loaded(dsn, file, *OF_NORTH, "--empty", "skip", "--unit", "kWh", "--interval", "30")[::2] == (0, "")
-        assert readings(repo) == [("north 2607", 0, 2.0), ("north 2608", 0, 4.0), ("north 2608", 5, 8.0)]
+        assert loaded(dsn, file, *OF_NORTH, "--empty", "skip", "--unit", "kWh", "--interval", "5")[::2] == (0, "")
+        assert readings(repo) == [("north 2607", 0, 12.0), ("north 2608", 0, 24.0), ("north 2608", 5, 48.0)]
         repo.generation.delete([site.site_uuid for site in clients.values()])
         options = (*OF_NORTH, "--unit", "Wh", "--counter", "--empty", "skip", "--interval", "60")
         file = written(tmp_path / "b.csv", WIDE.replace(",3,4", ",4,5").replace(",5,6", ",5,"))
