@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from loading import counts, loaded, written
+from openpyxl import Workbook
 
 from pvsite_sql import InvalidInput, NotFound
 from pvsite_sql.load import Layout, find_site
@@ -198,8 +199,8 @@ class TestWide:
         file = written(tmp_path / "a.csv", WIDE.replace(",3,4", ",,4").replace(",5,6", ",-,"))
         code, _, err = loaded(dsn, file, *OF_NORTH)
         assert (code, err.startswith(f"{file}, line 3: 2607: no value; add --empty")) == (1, True)
-        assert loaded(dsn, file, *OF_NORTH, "--empty", "skip", "--unit", "kWh", "--interval", "30")[::2] == (0, "")
-        assert readings(repo) == [("north 2607", 0, 2.0), ("north 2608", 0, 4.0), ("north 2608", 5, 8.0)]
+        assert loaded(dsn, file, *OF_NORTH, "--empty", "skip", "--unit", "kWh", "--interval", "5")[::2] == (0, "")
+        assert readings(repo) == [("north 2607", 0, 12.0), ("north 2608", 0, 24.0), ("north 2608", 5, 48.0)]
         repo.generation.delete([site.site_uuid for site in clients.values()])
         options = (*OF_NORTH, "--unit", "Wh", "--counter", "--empty", "skip", "--interval", "60")
         file = written(tmp_path / "b.csv", WIDE.replace(",3,4", ",4,5").replace(",5,6", ",5,"))
@@ -247,10 +248,18 @@ class TestWide:
                 assert err.startswith(f"{file}{said}")
                 assert readings(repo) == []
 
+    def test_a_header_of_sites_advises_to_say_so(self, dsn, tmp_path):
+        file = written(tmp_path / "a.csv", WIDE)
+        assert loaded(dsn, file)[2].endswith(", or use --wide if its numbers are sites\n")
+        said = (
+            f"{file} has no column 'start_utc'; its header is 'time', '2607', '2608'; --time-column names the times, "
+        )
+        assert loaded(dsn, file, *OF_NORTH[:3]) == (1, "", f"{said}and the other columns are sites\n")
+
     def test_a_file_without_columns_of_sites(self, clients, dsn, tmp_path):
         file = written(tmp_path / "a.csv", "time\n2024-06-01\n")
-        said = f"{file} has no columns of sites; its header is 'time'\n"
-        assert loaded(dsn, file, *OF_NORTH) == (1, "", said)
+        said = f"{file} has no columns of sites; its header is 'time'; --time-column names the times, and the other "
+        assert loaded(dsn, file, *OF_NORTH) == (1, "", f"{said}columns are sites\n")
 
     @pytest.mark.parametrize("part", [1, 2, 4, 100])
     def test_a_bad_cell_rejects_its_line_which_loads_once_put_right(
@@ -392,6 +401,19 @@ class TestExcel:
         said = f"{file} has no sheet 'data'; its sheets are 'Info', 'Data'\n"
         assert loaded(dsn, file, *PLANT, "--sheet", "data") == (1, "", said)
 
+    def test_hidden_sheets_are_read_by_name_only(self, repo, clients, dsn, tmp_path):
+        book = Workbook()
+        book.active.append(["t", "kW"])
+        book.active.append([excel.at(12)[0], 1])
+        shown = book.create_sheet("shown")
+        for row in (["t", "kW"], [excel.at(13)[0], 2]):
+            shown.append(row)
+        book.active.sheet_state = "hidden"
+        book.save(tmp_path / "a.xlsx")
+        for options in ((), ("--sheet", "Sheet")):
+            assert loaded(dsn, tmp_path / "a.xlsx", *OF_JSON, *options) == (0, counts(inserted=1), "")
+        assert readings(repo) == [("south 2607", 0, 1.0), ("south 2607", 60, 2.0)]
+
     def test_times_are_local_and_formats_are_of_texts(self, repo, load):
         rows = [[excel.at(8), 1], [excel.at(0, day=2), 2]]
         options = ("--timezone", "America/New_York", "--time-format", "%d.%m.%Y")
@@ -530,6 +552,17 @@ class TestJson:
                 repo.generation.delete([site.site_uuid for site in clients.values()])
                 options = (*OF_JSON, "--rejects", tmp_path / "r.csv")
                 assert loaded(dsn, file, *options) == (0, counts(inserted=1, rejected=1), "")
+
+    def test_other_encodings_than_utf_8_have_a_byte_order_mark(self, repo, clients, dsn, tmp_path):
+        text = f'[{{{TIME}, "größe": 1}}]'
+        options = (*OF_JSON[:-1], "größe")
+        for encoding in ("utf-16", "utf-8-sig"):
+            file = written(tmp_path / "a.json", text.encode(encoding))
+            assert loaded(dsn, file, *options)[::2] == (0, "")
+        file = written(tmp_path / "a.json", text.encode("latin-1"))
+        code, out, err = loaded(dsn, file, *options)
+        assert (code, out, err.startswith(f"{file} is not encoded in utf-8: ")) == (1, "", True)
+        assert readings(repo) == [("south 2607", 0, 1.0)]
 
     def test_a_key_that_is_missing_is_no_value(self, repo, clients, dsn, tmp_path):
         file = written(tmp_path / "a.ndjson", f'{{{TIME}, "kW": 1}}\n\n{{{TIME}}}\n')

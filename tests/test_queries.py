@@ -52,6 +52,7 @@ SHAPED = {
 }
 LONG = {"timestamptz": "timestamp with time zone", "timestamptz[]": "timestamp with time zone[]"}
 OLD = {"locations": ["old_1_2_15.sql"], "sites": ["old_1_0_6.sql", "old_1_0_58.sql"]}
+OTHER_NAMES = {"kwh/kw", "kwh/kwp", "n/a"}  # what files of readings write, which load knows
 NO_BLOCK = "engine/discard_session"  # the server refuses it inside a transaction block
 COPY_FROM = re.compile(r"\s*COPY (?P<table>[\w.]+) \((?P<columns>[^)]+)\) FROM STDIN WITH \(FORMAT binary\);\s*")
 
@@ -59,7 +60,8 @@ COPY_FROM = re.compile(r"\s*COPY (?P<table>[\w.]+) \((?P<columns>[^)]+)\) FROM S
 def _module_names(path: Path) -> set[str]:
     """The names of query files that a module writes out."""
     constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
-    return {value for value in constants if isinstance(value, str) and re.fullmatch(r"[a-z_]+/[a-z_]+", value)}
+    names = {value for value in constants if isinstance(value, str) and re.fullmatch(r"[a-z_]+/[a-z_]+", value)}
+    return names - OTHER_NAMES
 
 
 PACKAGE = Path(inspect.getfile(pvsite_sql)).parent
@@ -239,6 +241,7 @@ VALUES = {
     "text": "it's",
     "text[]": "{p10}",
     "integer": "1",
+    "integer[]": "{1}",
     "bigint": "1",
     "double precision": "1.5",
     "double precision[]": "{1.5}",

@@ -223,9 +223,15 @@ def _advice(lines: Sequence[str], header: Sequence[str], layout: Layout, file: s
         return f"it is not encoded in utf-8: use --encoding {encoding}"
     if not layout.header:
         return "if other lines come first, use --skip-lines"
-    if any(map(is_number, header)):
+    has_numbers = any(map(is_number, header))
+    if has_numbers and not any(name[:1].isalpha() for name in header):
         return "if the file has no header, use --no-header and the numbers of the columns"
-    advice = "" if layout.wide else f"name its columns with {layout.column_options}"
+    if layout.wide:
+        advice = "--time-column names the times, and the other columns are sites"
+    else:
+        advice = f"name its columns with {layout.column_options}"
+        if has_numbers:
+            advice += ", or use --wide if its numbers are sites"
     if layout.skip_lines or len(lines) >= _MAX_LINES:
         advice += f"{advice and ', or '}use --skip-lines, if it comes on another line"
     return advice
