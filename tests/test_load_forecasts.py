@@ -416,19 +416,15 @@ def test_a_row_whose_forecast_is_unknown_ends_the_load(dsn, tmp_path, row, reaso
     assert not (tmp_path / "rejects.csv").exists()
 
 
+DIFFERS = " (1 of them differs from what is stored; --on-conflict replace takes it)"
+
+
 @pytest.mark.parametrize(
     ("options", "counts", "kept"),
     [
         ([], "1 forecast inserted, 1 updated, 1 skipped, 0 rejected\n", [7.0]),
         (["--on-conflict", "replace"], "1 forecast inserted, 1 updated, 1 skipped, 0 rejected\n", [7.0]),
-        (
-            ["--on-conflict", "ignore"],
-            (
-                "1 forecast inserted, 0 updated, 2 skipped (1 of them differs from what is stored; --on-conflict "
-                "replace takes it), 0 rejected\n"
-            ),
-            [2.0],
-        ),
+        (["--on-conflict", "ignore"], f"1 forecast inserted, 0 updated, 2 skipped{DIFFERS}, 0 rejected\n", [2.0]),
     ],
 )
 def test_forecasts_that_are_stored_already(dsn, tmp_path, options, counts, kept):
