@@ -32,20 +32,27 @@ class CellParser:
         notes: sentences about what may be wrong.
     """
 
-    def __init__(self, layout: Layout, find_sites: SiteFinder, interval: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        find_sites: SiteFinder,
+        interval: timedelta | None = None,
+        powers: PowerParser | None = None,
+    ) -> None:
         """Set the file.
 
         Args:
             layout: its columns and formats.
             find_sites: a function that finds sites.
             interval: the duration of readings without an end; None: not given.
+            powers: the parser of power cells that several files share; None: one of its own.
         """
         self.notes: list[str] = []
         self._layout = layout
         self._interval = interval
         self._sites = SiteParser(layout, find_sites)
         self._periods = PeriodParser(layout, interval)
-        self._powers = PowerParser(layout)
+        self._powers = powers or PowerParser(layout)
         self._looked_at = False
 
     def frame(self, cells: Mapping[str, Cells], rows: int) -> tuple[pd.DataFrame, dict[int, tuple[str, str]], Array]:

@@ -19,6 +19,7 @@ from .files import batches
 from .hints import advice_for
 from .layout import DEFAULT_INTERVAL, Layout
 from .lines import Lines
+from .powers import PowerParser
 from .rejects import RejectedRow, Rejects
 from .sites import SiteFinder
 from .units import check_column_name
@@ -49,6 +50,7 @@ class FrameReader:
         self.notes: list[str] = []
         self._layout = layout
         self._interval = interval
+        self._powers = PowerParser(layout)  # the files have the same decimal sign
         self._find_sites = find_sites
         self._rejects = rejects
         self._counters = counters
@@ -78,7 +80,7 @@ class FrameReader:
         self._rejects.flush()  # before the other rows are committed
 
     def _parser(self) -> CellParser:
-        return CellParser(self._layout, self._find_sites, self._interval)
+        return CellParser(self._layout, self._find_sites, self._interval, self._powers)
 
     def _finish(self, parser: CellParser, last: Batch | None, lines: Lines) -> Iterator[tuple[pd.DataFrame, int]]:
         """Check a file as a whole. Yield the readings between its states and those of other files."""

@@ -27,7 +27,7 @@ _ONE_GROUP = 3
 
 
 class NumberParser:
-    """Parses the texts of one file, batch by batch."""
+    """Parses the texts of files of one layout, batch by batch."""
 
     def __init__(self, decimal: str, unit: Unit) -> None:
         """Set the decimal sign, and the unit that may follow a number."""
@@ -42,7 +42,7 @@ class NumberParser:
         """Return the numbers, NaN for cells without a value, and the reasons for invalid cells.
 
         Raises:
-            InvalidInput: the cells of the file contradict the decimal sign.
+            InvalidInput: the cells so far contradict the decimal sign.
         """
         if isinstance(cells, PlainTexts) and self._decimal == "." and (values := cells.floats()) is not None:
             return values, {}

@@ -19,7 +19,7 @@ _NO_POWER = f"{NO_VALUE}; add --empty zero or --empty skip to accept it"
 
 
 class PowerParser:
-    """Parses the power cells of one file, batch by batch."""
+    """Parses the power cells of files of one layout, batch by batch."""
 
     def __init__(self, layout: Layout) -> None:
         """Set the layout of the file."""
