@@ -68,7 +68,8 @@ def load_forecasts(
 
     Args:
         repo: the load uses two connections of its pool.
-        files: paths; a folder means the CSV and Parquet files in it, `-` means standard input.
+        files: paths of CSV, JSON, NDJSON, Excel and Parquet files; a folder or a zip archive means the files in it,
+            `-` means standard input.
         layout: the columns and formats of the files; None: `ForecastLayout()`.
         on_conflict: what to do if a forecast is already stored, as in `repo.forecasts.insert`.
         interval: duration of a value, for files without an end column.

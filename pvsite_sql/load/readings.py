@@ -62,8 +62,8 @@ def load(
 
     Args:
         repo: the load uses two connections of its pool.
-        files: paths; a folder means the CSV, Parquet and zip files in it, a zip archive the CSV files in it, `-`
-            means standard input.
+        files: paths of CSV, JSON, NDJSON, Excel and Parquet files; a folder or a zip archive means the files in it,
+            `-` means standard input.
         layout: the columns and formats of the files; None: `Layout()`.
         on_conflict: what to do if a reading of the same site and start is already stored or given, as in
             `repo.generation.insert`. None: a stored reading is kept, and two rows of the transaction that have the same
