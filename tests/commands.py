@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import typer.main
 
 import pvsite_sql
 from pvsite_sql import cli
@@ -23,6 +25,7 @@ SCRIPT = shutil.which("pvsite-sql", path=Path(sys.executable).parent)
 COMMAND = [SCRIPT] if SCRIPT else [sys.executable, "-m", "pvsite_sql.cli"]  # a bare checkout has no script
 # tox -e faults asks for all rounds and examples of the longest tests; tox for a part of them
 THOROUGH = bool(os.environ.get("PVSITE_SQL_THOROUGH"))
+commands_of = cache(typer.main.get_command)
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -59,6 +62,8 @@ def called(*arguments, cwd=".", **environment):
             stack.callback(signal.signal, number, signal.getsignal(number))
         stack.enter_context(patch.dict(os.environ, surroundings(environment), clear=True))
         stack.enter_context(patch.object(sys, "argv", ["pvsite-sql", *map(str, arguments)]))
+        # typer makes the commands of its app anew in each run of it, which takes longer than most of them
+        stack.enter_context(patch.object(typer.main, "get_command", commands_of))
         stack.enter_context(chdir(cwd))
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))

@@ -172,7 +172,7 @@ def arguments_of(name: str, text: str) -> dict[str, Any]:
             continue
         if key in METHODS[name][1]:
             given[key] = CHOICES.get(key, text) if key == "timezone" else text
-        elif get_origin(hint) is Literal or key in ("by", "on_conflict", "asset_type"):
+        elif get_origin(hint) is Literal or key in ("by", "on_conflict", "same_key", "asset_type"):
             continue
         else:
             assert key in ARGUMENTS, f"{name} takes {key}: say in ARGUMENTS what it is to get"
@@ -312,7 +312,7 @@ def test_choices_that_look_like_sql_are_refused(repo: Repository, connection: ps
     made(connection, PLAIN)
     before = rows(connection)
     for name, (arguments, _) in METHODS.items():
-        for key in {"by", "on_conflict", "asset_type", "order_by", "timezone"} & set(arguments):
+        for key in {"by", "on_conflict", "same_key", "asset_type", "order_by", "timezone"} & set(arguments):
             for text in (*TEXTS, *REFUSED, "", None if key == "by" else 5):
                 aggregate, method = name.split(".")
                 with pytest.raises(InvalidInput):

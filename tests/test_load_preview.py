@@ -416,6 +416,16 @@ def test_of_a_folder_the_first_file_is_shown_and_the_command_loads_all(tmp_path)
     assert shlex.split(out.splitlines()[-1])[2] == str(tmp_path)
 
 
+def test_of_rows_that_cannot_be_stored_the_last_sentence_says_what_to_do(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(lines(*ROWS, "2024-07-01 13:00,", "2024-07-01 13:15,1"))
+    code, out, _ = called("load", path, "--preview")
+    said = " ".join(out.split())
+    assert code == 0
+    assert "1 of the rows cannot be stored. The first: line 6: power (kW): no value; add --empty zero" in said
+    assert "stores all rows once the invalid ones are corrected, or all others with --rejects FILE: pvsite-sql" in said
+
+
 def test_standard_input_has_no_preview():
     code, _, err = called("load", "-", "--preview")
     assert code == 1

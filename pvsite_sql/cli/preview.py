@@ -124,7 +124,13 @@ def lines_of(preview: Preview, command: str) -> Iterator[str]:
         for doubt in preview.doubts:
             yield from _wrapped(doubt, "- ")
     yield ""
-    yield "Nothing was stored. This command stores all rows:"
+    if preview.invalid:
+        yield from _wrapped(
+            "Nothing was stored. This command stores all rows once the invalid ones are corrected, or all others with "
+            "--rejects FILE:"
+        )
+    else:
+        yield "Nothing was stored. This command stores all rows:"
     yield command
 
 
