@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool
 import pvsite_sql
 from pvsite_sql import Repository
 
-from .loads import LOADS, Load, of_each_load, stored
+from ..loads import LOADS, Load, of_each_load, stored
 
 SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'killed' AND datname = current_database()"
 STAGED = "SELECT count(*) FROM pg_temp.generation_staging"
@@ -98,7 +98,7 @@ def backend_of(pool: ConnectionPool) -> int:
 @contextmanager
 def caller(dsn, site, load: Load, *, frames: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     """A process that runs the load; at the end of the block it has been killed."""
-    paths = [str(Path(__file__).parents[1]), str(Path(pvsite_sql.__file__).parents[1])]
+    paths = [str(Path(__file__).parents[2]), str(Path(pvsite_sql.__file__).parents[1])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     arguments = [dsn, str(site), str(LOADS.index(load)), str(frames)]
     process = subprocess.Popen([sys.executable, "-c", CALLER, *arguments], env=environment)

@@ -70,7 +70,7 @@ def until(holds: Callable[[], bool]) -> None:
 @contextmanager
 def writer(dsn: str, site_uuid: UUID, how: str = "once") -> Iterator[subprocess.Popen[bytes]]:
     """A process that inserts, killed at the end of the block."""
-    paths = [str(Path(__file__).parent), str(Path(pvsite_sql.__file__).parents[1])]
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[2]), str(Path(pvsite_sql.__file__).parents[1])]
     environment = os.environ | {"DSN": dsn, "PYTHONPATH": os.pathsep.join(paths)}
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(site_uuid), how], env=environment)
     try:
