@@ -303,7 +303,8 @@ class TestWide:
             "2608": pa.array(["2", "4", "6"]),
         }
         pq.write_table(pa.table(columns), tmp_path / "a.parquet")
-        assert loaded(dsn, tmp_path / "a.parquet", *OF_NORTH) == (0, counts(inserted=6), "")
+        assert loaded(dsn, tmp_path / "a.parquet", *OF_NORTH, "--skip-footer", "1") == (0, counts(inserted=4), "")
+        assert loaded(dsn, tmp_path / "a.parquet", *OF_NORTH) == (0, counts(inserted=2, skipped=4), "")
         assert readings(repo) == IN_NORTH
 
     def test_the_hour_that_clocks_show_twice_is_each_sites_own(self, repo, clients, dsn, tmp_path):
@@ -591,6 +592,7 @@ class TestJson:
             ("[" * 100_000, " is not JSON: "),
             ("", " is not JSON: "),
             ("[[1, 2], [3, 4]]", ", record 1: not a JSON object: '[1, 2]'"),
+            ('{"t": ["2024-06-01"], "kW": [1]}', ": 't' is an array, but each reading must be an object"),
             ('[{"time": 1, "kW": 2}]', " has no column 't'; its header is 'time', 'kW'"),
             (
                 '{"a": [{"t": 1}], "b": {"c": [{"t": 1}]}}',
@@ -630,6 +632,7 @@ class TestJson:
             file = written(tmp_path / f"{number}.json", text)
             assert loaded(dsn, file, *OF_JSON)[::2] == (0, "")
             assert [power for _, _, power in readings(repo)] == list(range(10))
+        assert loaded(dsn, file, *OF_JSON, "--skip-footer", "4") == (0, counts(skipped=6), "")
 
     def test_typed_keys_and_a_column_a_site(self, repo, clients, dsn, tmp_path):
         file = written(tmp_path / "a.json", '[{"t": "2024-06-01T12:00Z", "id": 7607, "kW": 1}]')

@@ -65,14 +65,14 @@ def _batches(source: Source, layout: Layout) -> Iterator[Batch]:
     head = source.stream.peek(4)[:4]
     refuse_old_excel(head, source.name)
     if head == _PARQUET:
-        return parquet_batches(source.require_path("a Parquet file"), layout)
-    if is_zip(head):
-        return without_footer(
-            excel_batches(source.require_path("a zip archive or Excel file"), layout), layout.skip_footer
-        )
-    if is_json(source):
-        return json_batches(source, layout)
-    return csv_batches(source, layout)
+        rows = parquet_batches(source.require_path("a Parquet file"), layout)
+    elif is_zip(head):
+        rows = excel_batches(source.require_path("a zip archive or Excel file"), layout)
+    elif is_json(source):
+        rows = json_batches(source, layout)
+    else:
+        return csv_batches(source, layout)  # of which a file of rejected rows has no footer
+    return without_footer(rows, layout.skip_footer)
 
 
 def expand(files: Iterable[str | os.PathLike[str]]) -> list[str]:
