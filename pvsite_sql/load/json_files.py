@@ -79,9 +79,6 @@ def _batches(text: io.TextIOWrapper, source: Source, layout: Layout) -> Iterator
             names = list(dict.fromkeys(chain.from_iterable(record for _, record in records)))
             positions = layout.select_columns(names, source.name)
             columns = {key: names[position] for key, position in positions.items()}
-            for name in columns.values():
-                if isinstance(records[0][1].get(name), list):
-                    raise InvalidInput(f"{source.name}: {name!r} is an array, but each reading must be an object")
         yield Batch(
             columns,
             {key: _cells([record.get(name) for _, record in records], layout) for key, name in columns.items()},
