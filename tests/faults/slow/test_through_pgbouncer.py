@@ -25,6 +25,6 @@ def test_the_core_of_the_suite_passes():
     files = [str(TESTS / f"{name}.py") for name in CORE.split()]
     workers = ["-n", "auto", "--dist", "worksteal"]
     command = [sys.executable, "-m", "pytest", "-q", *workers, "-k", f"not {OWN_OPTIONS}", *files]
-    environment = os.environ | {"PVSITE_SQL_PGBOUNCER": "1"}
+    environment = os.environ | {"PVSITE_SQL_PGBOUNCER": "1", "PVSITE_SQL_THOROUGH": ""}
     done = subprocess.run(command, cwd=TESTS.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
