@@ -18,7 +18,7 @@ ROWS = (  # the beginning of a work, of its measure, and what the README calls t
         "insert 1,000,000 readings",
         "pvsite-datamodel 1.0.6",
     ),
-    ("forecasts.insert", "", "insert 1,000 forecasts of 192 values", "1.0.6"),
+    ("forecasts.insert", "values/s against 1.0.6", "insert 1,000 forecasts of 192 values", "1.0.6"),
     ("generation.read, ", "", "read 100,000 readings as models", "1.0.6"),
     ("forecasts.latest_values, 200", "times faster", "latest forecast values of 200 sites", "1.0.6"),
     ("forecasts.latest_sums", "", "sums of the latest values of 100 sites by DNO", "1.0.6"),
