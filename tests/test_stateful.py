@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 
 from pvsite_sql import Duplicate, InsertResult, MissingReference, NotFound, Repository, Site
 
-EXAMPLES, STEPS = 208 if THOROUGH else 32, 50
+EXAMPLES, STEPS = 256 if THOROUGH else 32, 50
 STEPS_IN_ALL, RARE = 10_000, 25
 PARTS = 2 if THOROUGH else 1  # so that several processes share the work
 FIVE, HALF = timedelta(minutes=5), timedelta(minutes=30)
